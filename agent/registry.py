@@ -236,14 +236,16 @@ def prepare(name: str, written: Mapping[str, Any], catalogue: Mapping[str, type[
 
 
 def _choose(tool_: Tool, argument: Argument, written: Any, catalogue: Mapping[str, type[Data]]) -> str | list[str] | None:
-    """The data set(s) meant, by name; the only one that fits when none was named."""
+    """The data set(s) meant, by name; when none was named the only one that fits, or for a list all that fit."""
     fitting = [name for name, kind in catalogue.items() if issubclass(kind, argument.kinds)]
     wanted = " or ".join(kind.__name__ for kind in argument.kinds)
     if written is None:
         if not argument.required:
             return None
+        if fitting and argument.many:
+            return fitting
         if len(fitting) == 1:
-            return [fitting[0]] if argument.many else fitting[0]
+            return fitting[0]
         if not fitting:
             held = ", ".join(f"{name} ({kind.__name__})" for name, kind in catalogue.items()) or "nothing yet"
             raise Refusal("E_DATA", f"{tool_.name} needs a {wanted} and the project has none; it holds {held}.")

@@ -39,6 +39,7 @@ class Data:
     facts: Mapping[str, Quantity] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what a reader must know: header bytes used, assumptions, warnings
     history: tuple[Step, ...] = ()
+    view: Mapping[str, Any] = field(default_factory=dict)  # how a plot tool wants it drawn: clip, wiggle, limits
 
     def summary(self) -> dict[str, Quantity]:
         """The numbers that describe this data set, for the catalogue and for answers."""
