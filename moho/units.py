@@ -87,7 +87,8 @@ class Quantity:
     def __str__(self) -> str:
         values = self.value if isinstance(self.value, (list, tuple)) else [self.value]
         shown = [show(v) for v in values]
-        joined = " to ".join(shown) if len(shown) == 2 else ", ".join(shown)
+        numbers = not any(isinstance(v, str) for v in values)
+        joined = " to ".join(shown) if len(shown) == 2 and numbers else ", ".join(shown)
         return f"{joined} {self.unit}".strip()
 
 

@@ -1,0 +1,189 @@
+"""How a small language model decides: a short prompt, one line of reply, and the grammar that makes every line a valid one.
+
+The reply is a call, `bandpass(line="line 12", low="5 Hz", high="60 Hz")`; `answer(1.energy_band)`, naming results of numbered
+steps; or `refuse()` when no tool fits. Values can only be quantities and words that stand in the conversation, names that
+stand in the catalogue, or `?` for what the person has not said. So a reply is well-formed by construction and holds no
+number of the model's own; whether it is the right reply is for the training (`moho.rl`) and the evaluation to say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moho.agent.quantities import candidates, quantities
+from moho.agent.registry import MARK, Argument, Tool, find_tool
+from moho.units import Quantity
+
+SYSTEM = (
+    "You are Moho, an agent for geophysicists. Reply with one call from the list. Copy names and values from the request; write ? for a "
+    "value the person has not given. When the steps done hold what was asked, reply answer(...) with the keys. When no call fits, reply refuse()."
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step of this request as the small model is shown it: its call and the keys of its numbers, or its error."""
+
+    id: int
+    call: str
+    result: str = ""  # name of the data set it made
+    facts: Mapping[str, Quantity] = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that a decision may depend on."""
+
+    request: str
+    catalogue: Mapping[str, str]  # name -> kind
+    tools: Sequence[str]  # names of those offered
+    done: Sequence[Done] = ()
+    earlier: Sequence[tuple[str, str]] = ()  # (request, calls or reply) of this conversation, oldest first
+
+    @property
+    def text(self) -> str:
+        """Everything the person has said in this conversation."""
+        return "\n".join([*(request for request, _ in self.earlier), self.request])
+
+
+def signature(tool: Tool) -> str:
+    """A tool as the prompt lists it: `bandpass(line, low, high, low_cut?)`."""
+    return f"{tool.name}({', '.join(a.name + ('' if a.required else '?') for a in tool.arguments)})"
+
+
+def prompt(situation: Situation) -> list[dict[str, str]]:
+    """The chat messages of one decision."""
+    calls = "\n".join(signature(find_tool(name)) for name in situation.tools)
+    data = ", ".join(f'"{name}" {kind}' for name, kind in situation.catalogue.items()) or "none"
+    lines = [f"Data: {data}"]
+    lines += [f"Earlier: {request} => {reply}" for request, reply in situation.earlier[-2:]]
+    lines.append(f"Request: {situation.request}")
+    for step in situation.done:
+        made = f'"{step.result}" ' if step.result else ""
+        lines.append(f"Done {step.id}: {step.call} -> " + (f"error: {step.error}" if step.error else f"{made}{', '.join(step.facts)}"))
+    return [{"role": "system", "content": f"{SYSTEM}\nCalls:\n{calls}"}, {"role": "user", "content": "\n".join(lines)}]
+
+
+def write_call(name: str, arguments: Mapping[str, Any]) -> str:
+    """The line a call is written as; `?` stands without quotes, None is left out."""
+    parts = []
+    for argument, value in arguments.items():
+        if value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+            parts.append(f"{argument}={MARK}" if text == MARK else f'{argument}="{text}"')
+    return f"{name}({', '.join(parts)})"
+
+
+def write_answer(keys: Sequence[str]) -> str:
+    """The line an answer is written as: keys like `1.energy_band`, or `1.traces!="600"` for a premise that it corrects."""
+    return f"answer({', '.join(keys)})"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A parsed reply: `name` is a tool, "answer" or "refuse"."""
+
+    name: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    keys: Sequence[tuple[str, str]] = ()  # ("1.energy_band", what the person said it was or "")
+
+
+_ARGUMENT = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|(\?))')
+_KEY = re.compile(r'(\d+\.\w+)(?:!="([^"]*)")?')
+
+
+def read(line: str) -> Decision:
+    """The decision in a reply; ValueError when it is none."""
+    match = re.fullmatch(r"\s*(\w+)\((.*)\)\s*", line, re.S)
+    if not match:
+        raise ValueError(f"not a call: {line[:80]!r}")
+    name, inside = match.groups()
+    if name == "answer":
+        return Decision("answer", keys=[(key, premise or "") for key, premise in _KEY.findall(inside)])
+    return Decision(name, {key: (MARK if mark else _unescape(value)) for key, value, mark in _ARGUMENT.findall(inside)})
+
+
+def grammar(situation: Situation) -> str:
+    """The replies possible here, as the EBNF that xgrammar compiles."""
+    rules: dict[str, str] = {}
+    starts = []
+    for name in situation.tools:
+        if (rule := _call_rule(find_tool(name), situation, rules)) is not None:
+            rules[f"call_{name}"] = rule
+            starts.append(f"call_{name}")
+    keys = [f"{step.id}.{key}" for step in situation.done for key in step.facts]
+    if keys:
+        said = quantities(situation.request)
+        premise = f' ("!=" {_choice(rules, "premise", said)})?' if said else ""
+        rules["key"] = f"({' | '.join(map(_literal, keys))}){premise}"
+        rules["answer"] = '"answer(" key (", " key)* ")"'
+        starts.append("answer")
+    starts.append('"refuse()"')
+    return f"root ::= {' | '.join(starts)}\n" + "\n".join(f"{name} ::= {body}" for name, body in rules.items())
+
+
+def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str | None:
+    """The calls of one tool that can be written here, arguments in the order of the signature."""
+    parts: list[str] = []
+    first = True
+    optional: list[str] = []
+    for argument in tool.arguments:
+        values = _values(tool, argument, situation, rules)
+        if values is None:
+            continue
+        pair = f'"{argument.name}=" {values}'
+        if argument.required:
+            parts.append(pair if first else f'", " {pair}')
+            first = False
+        else:
+            optional.append(pair)
+    if first and optional:  # no required argument: the first one written has no comma before it
+        tails = [" ".join([pair, *(f'(", " {later})?' for later in optional[i + 1 :])]) for i, pair in enumerate(optional)]
+        body = f"({' | '.join(tails)})?"
+    else:
+        body = " ".join([*parts, *(f'(", " {pair})?' for pair in optional)])
+    return f'"{tool.name}(" {body} ")"'
+
+
+def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[str, str]) -> str | None:
+    """The rule for one argument's values; None for an optional one that nothing here could fill."""
+    if argument.is_data:
+        kinds = {kind.__name__ for kind in argument.kinds}
+        names = [name for name, kind in situation.catalogue.items() if kind in kinds]
+        key = "data_" + "_".join(sorted(kinds))
+    else:
+        names = candidates(situation.text, argument)
+        key = f"{tool.name}_{argument.name}"
+    if not names and not argument.required:
+        return None
+    listed = _choice(rules, key, names) if names else ""
+    if argument.many and names:
+        one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
+        rules[key] = f'"\\"" {one} (", " {one})* "\\""'
+    if argument.required:
+        return f'({listed} | "{MARK}")' if listed else f'"{MARK}"'
+    return listed
+
+
+def _choice(rules: dict[str, str], key: str, texts: Sequence[str]) -> str:
+    if key not in rules:
+        rules[key] = f'"\\"" ({" | ".join(_literal(_escape(text)) for text in texts)}) "\\""'
+    return key
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _unescape(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _literal(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+

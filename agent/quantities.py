@@ -1,0 +1,113 @@
+"""The numbers and units in what a person wrote, and the few of them that could be the value of one argument.
+
+Nothing here decides what a number is for: it lists, with their units, the quantities that stand in a text, so that a
+model can only copy a value that was said, and a value that nobody said can be told from one that was.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from moho.agent.registry import Argument
+from moho.units import SPELLINGS, WORDS, Unit, parse
+
+LONG = {
+    "seconds": "second", "second": "second", "milliseconds": "ms", "millisecond": "ms", "microseconds": "us", "hertz": "Hz",
+    "metres per second": "m/s", "meters per second": "m/s", "kilometres per second": "km/s", "kilometers per second": "km/s",
+    "feet per second": "ft/s", "grams per cc": "g/cc", "milligals": "mGal", "nanotesla": "nT", "ohm metres": "ohm.m", "ohm meters": "ohm.m",
+    "minutes": "min", "percent": "%", "per cent": "%", "kg per cubic metre": "kg/m3",
+}  # fmt: skip
+_UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km/s", "Ohm.m"}, key=len, reverse=True)
+_UNIT = "|".join(re.escape(unit) for unit in _UNITS)
+_NUMERAL = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_DIGITS = re.compile(rf"(?<![\w.])(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL}))(?P<gap>\s?-?)(?P<unit>(?:{_UNIT}))?(?![A-Za-z_])", re.I)
+_ORDINAL = re.compile(r"(?<!\w)(\d+(?:st|nd|rd|th)|first|second|third|linear|quadratic)(?=[ -](?:order|degree|deg\b))", re.I)
+_SPOKEN_WORDS = sorted((word for word in WORDS if word not in ("a", "an", "first", "second", "third") and not word[0].isdigit()), key=len, reverse=True)
+_SPOKEN = re.compile(
+    rf"(?<![\w.])(?P<number>(?:{'|'.join(map(re.escape, _SPOKEN_WORDS))})(?: (?:hundred|thousand))?)"
+    rf"(?:[ -](?:(?:a|an|of a|of an) )?(?P<unit>(?:{_UNIT})))?(?![A-Za-z])",
+    re.I,
+)
+_JOINED = re.compile(r"^\s*(?:-|–|—|to|and|,|/|&|or|till|until|\.\.+)\s*$", re.I)  # noqa: RUF001
+
+
+@lru_cache(maxsize=256)
+def quantities(text: str) -> tuple[str, ...]:
+    """Every quantity in `text`, in order, as it may be written into an argument. A range gives its unit to both ends.
+
+    >>> quantities("filter it 5-60 Hz, then AGC with half a second")
+    ('5 Hz', '60 Hz', 'half a second')
+    """
+    found: list[list[str | int]] = []  # start, end, number, unit
+    for match in _DIGITS.finditer(text):
+        unit = match["unit"] or ""
+        unit = LONG.get(unit.lower(), unit)
+        end = match.end() if match["unit"] else match.end("number")
+        found.append([match.start(), end, match["number"].replace("−", "-").lstrip("+"), unit])  # noqa: RUF001
+    for match in _ORDINAL.finditer(text):
+        found.append([match.start(), match.end(), match[1], ""])
+    for match in _SPOKEN.finditer(text):
+        if match["number"].lower() in ("half", "quarter") and not match["unit"]:
+            continue
+        whole = match.group(0) if match["unit"] else match["number"]
+        found.append([match.start(), match.start() + len(whole), re.sub(r"[\s-]+", " ", whole), ""])
+    found.sort(key=lambda item: (int(item[0]), -int(item[1])))
+    kept: list[list[str | int]] = []
+    for item in found:
+        if not kept or int(item[0]) >= int(kept[-1][1]):
+            kept.append(item)
+    for left, right in zip(reversed(kept[:-1]), reversed(kept[1:]), strict=True):
+        between = text[int(left[1]) : int(right[0])]
+        if not left[3] and right[3] and _JOINED.match(between):
+            left[3] = right[3]
+    return tuple(dict.fromkeys(f"{item[2]} {item[3]}".strip() for item in kept))
+
+
+def candidates(text: str, argument: Argument) -> list[str]:
+    """What in `text` could be the value of `argument`: quantities its unit can take, its listed words, or runs of words."""
+    if argument.choices:
+        return list(argument.choices)
+    if argument.unit is None:
+        return spans(text)
+    fitting = []
+    for quantity in quantities(text):
+        for written in dict.fromkeys((quantity, quantity.rsplit(" ", 1)[0])) if argument.integer or not argument.unit.symbol else (quantity,):
+            if _fits(written, argument.unit, argument.integer):
+                fitting.append(written)
+                break
+    return fitting
+
+
+@lru_cache(maxsize=4096)
+def _fits(written: str, unit: Unit, integer: bool) -> bool:
+    try:
+        value = parse(written, Unit(unit.symbol))
+    except ValueError:
+        return False
+    return value == int(value) if integer else True
+
+
+def spans(text: str, longest: int = 4) -> list[str]:
+    """Runs of up to `longest` words of `text`, for arguments that are free words: station names, phases, columns."""
+    words = re.findall(r"[\w.,:/+-]*\w", text)
+    runs = []
+    for start in range(len(words)):
+        for stop in range(start + 1, min(start + longest, len(words)) + 1):
+            runs.append(" ".join(words[start:stop]))
+    return list(dict.fromkeys(runs))[:300]
+
+
+def said(value: str, text: str, argument: Argument) -> bool:
+    """Whether `value` for `argument` stands in `text`, as the same number in any of the units people write."""
+    if argument.unit is None or argument.choices:
+        return True
+    try:
+        number = parse(value, Unit(argument.unit.symbol))
+    except ValueError:
+        return True  # the registry will say what is wrong with it
+    for written in candidates(text, argument):
+        other = parse(written, Unit(argument.unit.symbol))
+        if abs(other - number) <= 1e-6 * max(abs(other), abs(number)):
+            return True
+    return False

@@ -1,0 +1,901 @@
+"""Gravity and magnetic processing: reductions, gridding, trends, continuation, derivatives, reduction to the pole.
+
+Kernels are Fatiando's (boule, verde, harmonica); what stands here is what a careful person does around them: units and
+datum checked, coordinates in metres, gaps and rims filled before a Fourier transform, masks put back, limits of the
+physics said with numbers. Inversion is in `gravity_inversion`, reading in `moho.tables` and `moho.grids`.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from moho.agent.registry import Cost, tool
+from moho.errors import Missing, Refusal
+from moho.survey import UNKNOWN, Array, Gravity, Grid, Magnetics
+from moho.units import Degree, Degrees, Density, HeightChange, Inclination, Metres, Quantity
+
+if TYPE_CHECKING:
+    import xarray
+
+Measured = TypeVar("Measured", bound=Gravity | Magnetics)
+
+GRAVITATION = 6.6743e-11  # m3 kg-1 s-2, CODATA 2018, as in choclo
+CROWN = 2670.0  # kg/m3, the usual Bouguer density
+SEA_WATER = 1030.0  # kg/m3
+TERRAIN_RADIUS = 166_735.0  # m, outer radius of Hayford-Bowie zone O
+CELLS = 25_000_000  # nodes a grid may have
+SPLINE_POINTS = 1500  # up to here a biharmonic spline (dense, n^2); beyond, Clough-Tocher
+LOW_INCLINATION = 15.0  # deg
+DOWNWARD_SPACINGS = 3.0  # grid spacings a field may be continued down by a plain filter
+
+
+# Reductions -----------------------------------------------------------------------------------------------------------
+
+
+@tool(
+    discipline="gravity",
+    stage="processing",
+    say=(
+        "gravity disturbance of {stations}",
+        "Compute the gravity disturbance for {stations}",
+        "take normal gravity out of {stations}",
+        "remove the WGS84 normal field from {stations} at station height",
+        "free air reduction of {stations} please",
+        "what is the free-air anomaly of my stations?",
+        "subtract theoretical gravity from the observed values in {stations}",
+        "I have raw g readings, make the disturbance",
+        "please to calculate disturbance from observed gravity {stations}",
+        "latitude and height correction on {stations}",
+        "go from absolute g to free-air for {stations}",
+    ),
+    reference="Li & Götze 2001, Ellipsoid, geoid, gravity, geodesy, and geophysics, Geophysics 66; normal gravity: Lakshmanan 1991",
+)
+def gravity_disturbance(stations: Gravity) -> Gravity:
+    """Observed gravity less WGS84 normal gravity at the height of each station, mGal.
+
+    The closed form of normal gravity at height is used (boule), so no free-air gradient is assumed. With ellipsoidal
+    heights the result is the gravity disturbance; with heights above the geoid it is the free-air anomaly, and is named so.
+    """
+    if stations.quantity != "observed gravity":
+        raise Refusal("E_DATA", f"normal gravity has been taken out already: these data are {stations.quantity}.", "Give observed gravity.")
+    stations, notes = _whole(stations)
+    longitude, latitude = _degrees(stations)
+    height = _heights(stations, "the gravity disturbance")
+    middle = float(np.median(stations.value))
+    if not 9.70e5 < middle < 9.90e5:
+        raise Refusal(
+            "E_UNITS",
+            f"the median of the observed gravity is {middle:g}, but gravity on the Earth is 976000 to 984000 mGal.",
+            "Are the values in other units, relative readings, or already an anomaly? assign_columns takes the unit and the quantity.",
+        )
+    _not_constant(stations.value, "observed gravity")
+    import boule
+
+    with warnings.catch_warnings():  # boule warns below the ellipsoid; the closed form is smooth there and the note says it
+        warnings.simplefilter("ignore")
+        normal = np.asarray(boule.WGS84.normal_gravity((longitude, latitude, height)))
+    value = stations.value - normal
+    if abs(float(np.median(value))) > 1000:
+        raise Refusal(
+            "E_DATA",
+            f"the median disturbance would be {np.median(value):.1f} mGal; none on the Earth exceeds about 900.",
+            "Check that latitude, height (m) and gravity are the right columns.",
+        )
+    name = "free-air anomaly" if stations.datum == "geoid" else "gravity disturbance"
+    notes += [_datum_note(stations, name), "normal gravity of WGS84 in closed form at station height"]
+    if below := int(np.sum(height < 0)):
+        notes.append(f"{below} stations below the ellipsoid: normal gravity continued down through the closed form")
+    facts = _value_facts(value, name, "mGal", "stations")
+    facts |= {"normal_gravity": _span(normal, "mGal", "normal gravity range"), "height": _span(height, "m", "height range")}
+    return stations.made(facts, tuple(notes), value=value, quantity=name, ellipsoid="WGS84")
+
+
+def _terrain_cost(stations: Gravity, density: float = CROWN, topography: Grid | None = None) -> Cost:
+    if topography is None:
+        return Cost(0.2, 64.0 * len(stations.value))
+    dx, dy = (abs(step) * (111_195.0 if topography.geographic else 1.0) for step in topography.spacing)
+    window = min(int(topography.values.size), math.ceil(2 * TERRAIN_RADIUS / dx) * math.ceil(2 * TERRAIN_RADIUS / dy))
+    return Cost(4 + len(stations.value) * window / 2.0e6, 200.0 * window + 100.0 * len(stations.value))
+
+
+@tool(
+    discipline="gravity",
+    stage="processing",
+    cost=_terrain_cost,
+    say=(
+        "Bouguer anomaly of {stations}",
+        "make a Bouguer map input from {stations} with {density}",
+        "Apply the Bouguer correction to {stations} at {density}",
+        "simple Bouguer of {stations}, density {density}",
+        "complete Bouguer of {stations} with terrain from {topography}",
+        "terrain correct {stations} using the DEM {topography}",
+        "reduce {stations} to Bouguer please, use {density} for the slab",
+        "bouguer pls",
+        "i need bouguer disturbance for my gravity points",
+        "remove the effect of the rock between station and sea level from {stations}",
+        "slab + terrain correction, {density}, topo is {topography}",
+        "please do correction of Bouguer with density of {density}",
+    ),
+    reference="Blakely 1995, Potential Theory in Gravity and Magnetic Applications, ch. 7; prisms: Nagy et al. 2000, J. Geodesy 74",
+)
+def bouguer_terrain(stations: Gravity, density: Density = CROWN, topography: Grid | None = None) -> Gravity:
+    """Gravity freed of the rock between station and datum: an infinite slab, and the terrain's departure from it where a topography is given.
+
+    Slab 2 pi G density height (11.1969 mGal per 100 m at 2670 kg/m3). Terrain: rectangular prisms of the topography within
+    166.7 km of each station, less a slab of the same footprint; sea is filled with water of 1030 kg/m3; the Earth is flat.
+    """
+    if "Bouguer" in stations.quantity or stations.density is not None:
+        held = "" if stations.density is None else f" made with {stations.density:g} kg/m3"
+        said = f"a Bouguer correction has been made already: these data are {stations.quantity}{held}."
+        raise Refusal("E_DATA", said, "Start from the disturbance.")
+    notes: list[str] = []
+    if stations.quantity == "observed gravity":
+        stations = gravity_disturbance(stations)
+        notes = ["normal gravity was taken out first (gravity_disturbance)", *stations.notes]
+    elif stations.quantity not in ("gravity disturbance", "free-air anomaly"):
+        raise Refusal("E_DATA", f"a Bouguer correction of {stations.quantity} has no meaning; it wants observed gravity or a disturbance.")
+    else:
+        stations, notes = _whole(stations)
+        notes.append(_datum_note(stations, stations.quantity))
+    height = _heights(stations, "the Bouguer correction")
+    import harmonica
+
+    # Station heights, not topography: below the datum the slab is missing rock, not sea, so the sign of the height decides.
+    slab = np.sign(height) * np.asarray(harmonica.bouguer_correction(np.abs(height), density_crust=density))
+    name = "Bouguer anomaly" if stations.quantity == "free-air anomaly" else "Bouguer disturbance"
+    value = stations.value - slab
+    notes.append(f"density {density:g} kg/m3" + (" (the usual default)" if density == CROWN else ""))
+    facts: dict[str, Quantity] = {}
+    if topography is None:
+        notes.append("simple (slab) correction: no terrain correction, which is always positive on land and largest in rough country")
+    else:
+        terrain, more = _terrain(stations, height, density, topography)
+        value = value + terrain
+        notes += more
+        facts["terrain"] = _span(terrain, "mGal", "terrain correction range")
+    if below := int(np.sum(height < 0)):
+        notes.append(f"{below} stations below the datum: taken as on dry land, their slab put back")
+    facts = _value_facts(value, name, "mGal", "stations") | facts
+    facts |= {"density": Quantity(float(density), "kg/m3", "Bouguer density"), "slab": _span(slab, "mGal", "slab correction range")}
+    return stations.made(facts, tuple(dict.fromkeys(notes)), value=value, quantity=name, density=float(density))
+
+
+def _terrain(stations: Gravity, height: Array, density: float, topography: Grid) -> tuple[Array, list[str]]:
+    """(station,) terrain correction in mGal: a slab to station height less the prisms, both over the same footprint."""
+    import choclo
+    import harmonica
+
+    if topography.unit not in ("m", UNKNOWN):
+        raise Refusal("E_UNITS", f"the topography is in {topography.unit}, metres are needed.")
+    if topography.values.size and float(np.nanmax(np.abs(topography.values))) > 12_000:
+        raise Refusal("E_UNITS", f"the topography reaches {np.nanmax(np.abs(topography.values)):g} m, beyond any on the Earth: is it in feet?")
+    east, north = _in_frame(stations, topography)
+    inside = (east >= topography.x[0]) & (east <= topography.x[-1]) & (north >= topography.y[0]) & (north <= topography.y[-1])
+    if not inside.all():
+        raise Refusal("E_GEOMETRY", f"{int((~inside).sum())} of {len(inside)} stations lie outside the topography.", "Give a larger grid.")
+    x_edges, y_edges = _edges(topography.x), _edges(topography.y)
+    terrain = np.empty(len(height))
+    ground = np.empty(len(height))
+    reach = np.inf
+    for k, (e, n, h) in enumerate(zip(east, north, height, strict=True)):
+        # a plane tangent at the station: degrees become metres there, within 0.1 % over the radius used
+        scale_y = math.radians(1) * 6_371_008.8 if topography.geographic else 1.0
+        scale_x = scale_y * math.cos(math.radians(n)) if topography.geographic else 1.0
+        x, y = (x_edges - e) * scale_x, (y_edges - n) * scale_y
+        i0, i1 = _window(x)
+        j0, j1 = _window(y)
+        block = topography.values[j0:j1, i0:i1]
+        if np.isnan(block).any():
+            raise Refusal("E_DATA", f"the topography has {int(np.isnan(block).sum())} gaps within reach of station {k + 1}.", "Fill it first.")
+        ground[k] = block[min(np.searchsorted(y, 0, "right") - 1 - j0, j1 - j0 - 1), min(np.searchsorted(x, 0, "right") - 1 - i0, i1 - i0 - 1)]
+        west, south = np.meshgrid(x[i0:i1], y[j0:j1])
+        east_side, north_side = np.meshgrid(x[i0 + 1 : i1 + 1], y[j0 + 1 : j1 + 1])
+        prisms = np.stack([west, east_side, south, north_side, np.minimum(block, 0.0), np.maximum(block, 0.0)], axis=-1).reshape(-1, 6)
+        contrast = np.where(block > 0, density, SEA_WATER - density).ravel()
+        relief = prisms[:, 5] > prisms[:, 4]
+        here = (np.zeros(1), np.zeros(1), np.array([h]))
+        rock = 0.0
+        if relief.any():
+            rock = float(harmonica.prism_gravity(here, prisms[relief], contrast[relief], field="g_z", parallel=False)[0])
+        low, high = min(0.0, h), max(0.0, h)
+        slab = -1e5 * choclo.prism.gravity_u(0.0, 0.0, float(h), x[i0], x[i1], y[j0], y[j1], low, high, math.copysign(density, h)) if h else 0.0
+        terrain[k] = slab - rock
+        reach = min(reach, -x[i0], x[i1], -y[j0], y[j1])
+    apart = height - ground
+    notes = [
+        f"terrain correction from {topography.title or 'the topography'}: prisms of {density:g} kg/m3 to {TERRAIN_RADIUS / 1000:.1f} km, "
+        f"sea water {SEA_WATER:g} kg/m3, flat Earth, no isostatic root, no Bullard B",
+        f"station heights differ from the topography under them by {np.sqrt(np.mean(apart**2)):.1f} m rms "
+        f"(largest {np.abs(apart).max():.1f} m); this error goes into the nearest prism",
+    ]
+    if reach < TERRAIN_RADIUS:
+        notes.append(f"the topography ends {reach / 1000:.1f} km from the nearest-to-edge station; ground beyond is taken as level with the station")
+    return terrain, notes
+
+
+def _window(edges: Array) -> tuple[int, int]:
+    """First and last edge within the terrain radius of 0; at least one cell."""
+    inside = np.flatnonzero(np.abs(edges) <= TERRAIN_RADIUS)
+    cell = int(np.clip(np.searchsorted(edges, 0.0, "right") - 1, 0, len(edges) - 2))
+    if not len(inside):
+        return cell, cell + 1
+    return min(int(inside[0]), cell), max(int(inside[-1]), cell + 1)
+
+
+# Gridding and trends --------------------------------------------------------------------------------------------------
+
+
+def _grid_cost(stations: Gravity | Magnetics, spacing: float, degree: int | None = None) -> Cost:
+    east, north = stations.coordinates()
+    scale = 111_195.0 if stations.geographic else 1.0
+    cells = float(np.ptp(east[np.isfinite(east)]) * np.ptp(north[np.isfinite(north)]) * scale**2 / spacing**2)
+    return Cost(2 + 2e-5 * len(east) + 4e-6 * cells, 80 * cells + 500.0 * len(east))
+
+
+@tool(
+    discipline="gravity",
+    stage="processing",
+    cost=_grid_cost,
+    say=(
+        "grid {stations} at {spacing}",
+        "Grid {stations} every {spacing} and take out a trend of degree {degree}",
+        "interpolate {stations} onto a {spacing} grid",
+        "make a regular map of {stations}, cell {spacing}",
+        "residual anomaly: remove degree {degree} regional from {stations}, grid {spacing}",
+        "regional-residual separation of {stations} with a plane, {spacing} cells",
+        "put the points of {stations} on a raster with {spacing} spacing",
+        "gridding of {stations} step {spacing} please",
+        "can you make a grid from my scattered stations, {spacing}?",
+        "detrend ({degree}) and grid {stations} @ {spacing}",
+        "minimum curvature grid of {stations}, {spacing}",
+        "grid the mag points {stations} with {spacing}",
+    ),
+    reference="Uieda 2018, Verde: Processing and gridding spatial data using Green's functions, JOSS 3(30); Sandwell 1987, GRL 14",
+)
+def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | None = None) -> Grid:
+    """A regular map of the stations in metres, less a polynomial trend where a degree is given.
+
+    Trend by least squares, stations weighted against clustering; block means at the grid spacing (against aliasing); then a
+    biharmonic spline up to 1500 blocks, Clough-Tocher cubic beyond; nodes far from any station are masked. The
+    cross-validated misfit comes from holding out every tenth block.
+    """
+    import verde
+    from scipy.spatial import ConvexHull, QhullError
+
+    unit = "nT" if isinstance(stations, Magnetics) else "mGal"
+    stations, notes = _whole(stations)
+    _not_constant(stations.value, stations.quantity)
+    x, y, crs, said = project(stations)
+    x, y, value, height, merged = merge(x, y, stations.value, stations.height)
+    notes += said + merged
+    if len(x) < 4:
+        raise Refusal("E_GEOMETRY", f"{len(x)} different stations cannot be gridded; at least 4 are needed.")
+    width, length = float(np.ptp(x)), float(np.ptp(y))
+    if spacing > min(width, length) / 3:
+        raise Refusal(
+            "E_GEOMETRY",
+            f"a spacing of {spacing:g} m leaves fewer than 4 nodes across an area of {width / 1000:.4g} by {length / 1000:.4g} km.",
+            f"Use at most {min(width, length) / 3:.3g} m; stations on one line do not make a map.",
+        )
+    east = spacing * np.arange(math.floor(x.min() / spacing), math.ceil(x.max() / spacing) + 1)
+    north = spacing * np.arange(math.floor(y.min() / spacing), math.ceil(y.max() / spacing) + 1)
+    cells = len(east) * len(north)
+    if cells > CELLS:
+        fits = spacing * math.sqrt(cells / CELLS) * 1.01
+        raise Refusal(
+            "E_LIMIT",
+            f"a spacing of {spacing:g} m needs {cells / 1e6:.4g} million nodes ({8 * cells / 1e9:.3g} GB); the limit is {CELLS / 1e6:g} million.",
+            f"{_round_up(fits):g} m or more fits.",
+        )
+    try:
+        area = float(ConvexHull(np.column_stack([x - x.mean(), y - y.mean()])).volume)
+    except QhullError as error:
+        raise Refusal("E_GEOMETRY", "all stations lie on one straight line; a map needs an area.") from error
+    nearest = np.asarray(verde.median_distance((x, y), k_nearest=1))
+    mean_spacing, median_spacing = math.sqrt(area / len(x)), float(np.median(nearest))
+    notes += _sampling_notes(spacing, mean_spacing, median_spacing)
+    if stations.quantity == "observed gravity":
+        notes.append("observed gravity still holds the latitude and height effects, thousands of mGal; gravity_disturbance takes them out")
+
+    trend, gradient = (np.zeros_like(value), None)
+    if degree is not None:
+        surface, gradient = _trend(x, y, value, degree, _decluster(x, y, max(spacing, mean_spacing)))
+        trend = surface(x, y)
+        notes.append(f"a trend of degree {degree} was taken out: {stations.quantity} above is the residual")
+    residual = value - trend
+    facts: dict[str, Quantity] = {}
+    flat = float(np.ptp(residual)) <= 1e-9 * max(1.0, float(np.ptp(value)))
+    block_x, block_y, block = _block_means(x, y, residual, spacing)
+    biharmonic = len(block) <= SPLINE_POINTS
+    if flat or len(block) < 4:
+        notes.append("the trend explains the stations to rounding: the residual is nothing but zero")
+        grid, fitted = np.full((len(north), len(east)), float(residual.mean())), np.full_like(residual, residual.mean())
+    else:
+        surface = _interpolator(block_x, block_y, block, biharmonic)
+        columns, rows = np.meshgrid(east, north)
+        grid, fitted = surface(columns, rows), surface(x, y)
+        facts["cross_validated"] = Quantity(_held_out(block_x, block_y, block, biharmonic), unit, "cross-validated rms misfit at blocks held out")
+        method = "biharmonic spline" if biharmonic else "Clough-Tocher cubic interpolation"
+        notes.append(f"block means at {spacing:g} m ({len(block)} blocks), then {method}")
+    far = max(2.0 * mean_spacing, 1.5 * spacing)
+    grid = np.where(_near(x, y, east, north, far), grid, np.nan)
+    notes.append(f"nodes farther than {far:.4g} m from any station are left empty ({100 * np.isnan(grid).mean():.1f} % of the map)")
+    if not np.isfinite(grid).any():
+        raise Refusal("E_DATA", f"no node at {spacing:g} m lies within {far:.4g} m of a station.")
+    level = None if height is None or not np.isfinite(height).all() else float(height.mean())
+    if level is not None and float(np.ptp(height)) > spacing:  # type: ignore[arg-type]
+        notes.append(f"stations lie at {height.min():.0f} to {height.max():.0f} m; the map is taken to be at their mean, {level:.0f} m")  # type: ignore[union-attr]
+
+    name = stations.quantity if degree is None else f"residual {stations.quantity}"
+    known = np.isfinite(fitted)
+    facts = _value_facts(grid[np.isfinite(grid)], name, unit) | {
+        "residual_rms": Quantity(float(np.sqrt(np.mean((residual - fitted)[known] ** 2))), unit, "rms of stations less map"),
+        "stations": Quantity(len(x), "", "stations used"),
+        "spacing": Quantity(float(spacing), "m", "grid spacing"),
+        "rows": Quantity(len(north), "", "rows"),
+        "columns": Quantity(len(east), "", "columns"),
+        "station_spacing": Quantity(mean_spacing, "m", "mean station spacing"),
+    } | facts  # fmt: skip
+    if gradient is not None:
+        facts |= {"trend_range": _span(trend, unit, f"range of the degree {degree} trend"), **_gradient_facts(gradient, unit)}
+    extra: dict[str, Any] = {"density": stations.density} if isinstance(stations, Gravity) else {
+        "inclination": stations.inclination, "declination": stations.declination,
+    }  # fmt: skip
+    return Grid(
+        title=stations.title, facts=facts, notes=tuple(notes), values=grid, x=east, y=north, quantity=name, unit=unit, crs=crs, height=level,
+        stations=np.column_stack([x, y]), **extra,
+    )  # fmt: skip
+
+
+@tool(
+    discipline="gravity",
+    stage="processing",
+    say=(
+        "remove a degree {degree} trend from {grid}",
+        "Take the regional out of {grid} with a polynomial of degree {degree}",
+        "detrend {grid}, degree {degree}",
+        "subtract a best-fit plane from {grid}",
+        "residual of {grid} after order {degree} surface",
+        "get rid of the regional gradient in {grid} ({degree})",
+        "flatten {grid} with polynomial order {degree}",
+        "separate regional and residual on {grid}, {degree} order",
+        "please remove {degree} degree surface of map {grid}",
+        "take the tilt out of {grid}",
+    ),
+    reference="Agocs 1951, Least squares residual anomaly determination, Geophysics 16; Uieda 2018, JOSS 3(30)",
+)
+def remove_trend(grid: Grid, degree: Degree) -> Grid:
+    """The map less the polynomial surface of this degree that fits it best in least squares; empty nodes stay empty."""
+    finite = np.isfinite(grid.values)
+    terms = (degree + 1) * (degree + 2) // 2
+    if finite.sum() < 2 * terms:
+        raise Refusal("E_DATA", f"{int(finite.sum())} values cannot carry a trend of degree {degree} with {terms} coefficients.")
+    _not_constant(grid.values[finite], grid.quantity)
+    if degree >= min(grid.values.shape):
+        raise Refusal("E_DATA", f"degree {degree} needs more than {degree} rows and columns, the grid has {grid.values.shape}.")
+    columns, rows = np.meshgrid(grid.x, grid.y)
+    x, y, value = columns[finite], rows[finite], grid.values[finite]
+    every = max(1, len(value) // 200_000)
+    if every > 1 and math.gcd(every, len(grid.x)) > 1:
+        every += 1  # not in step with the columns
+    surface, gradient = _trend(x[::every], y[::every], value[::every], degree, None)
+    values = np.full(grid.values.shape, np.nan)
+    values[finite] = value - surface(x, y)
+    name = grid.quantity if grid.quantity.startswith("residual ") else f"residual {grid.quantity}"
+    before, after = (float(np.std(v)) for v in (value, values[finite]))
+    facts = _value_facts(values[finite], name, grid.unit) | {
+        "before": Quantity(before, grid.unit, "standard deviation before"),
+        "after": Quantity(after, grid.unit, "standard deviation after"),
+        "degree": Quantity(int(degree), "", "degree of the trend"),
+    }
+    if not grid.geographic:
+        facts |= _gradient_facts(gradient, grid.unit)
+    share = f"; every {every}th value was used for the fit" if every > 1 else ""
+    note = f"trend of degree {degree} by least squares, {100 * (1 - after**2 / before**2):.2f} % of the variance{share}"
+    return grid.made(facts, (note,), values=values, quantity=name)
+
+
+# Fourier filters ------------------------------------------------------------------------------------------------------
+
+
+@tool(
+    discipline="gravity",
+    stage="processing",
+    say=(
+        "continue {grid} upward by {height}",
+        "upward continue {grid} {height}",
+        "Upward continuation of {grid} to {height} higher, please",
+        "what would {grid} look like {height} higher up?",
+        "downward continuation of {grid}, {height}",
+        "vertical derivative of {grid}, {derivative}",
+        "first {derivative} derivative of {grid}",
+        "compute the {derivative} gradient of {grid}",
+        "smooth out the shallow stuff in {grid}: continue up {height}",
+        "continue {grid} by {height} and take the {derivative} derivative",
+        "lift {grid} by {height}",
+        "make derivative to {derivative} direction from the map {grid}",
+    ),
+    reference="Blakely 1995, Potential Theory in Gravity and Magnetic Applications, ch. 12",
+)
+def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: Literal["none", "east", "north", "up"] = "none") -> Grid:
+    """The field on a surface `height` metres higher (lower when negative), or its derivative along east, north or up, or both.
+
+    Fourier domain: exp(-|k| height), i k, and -|k| for the derivative with respect to height, so a body's gravity has a
+    negative upward derivative above it. Units of a derivative are per metre.
+    """
+    if height in (None, 0.0) and derivative == "none":
+        raise Missing("height", "By how many metres should the field be continued (up positive), or which derivative is wanted?")
+    dx = _metric(grid, "continuation and derivatives")
+    rise = float(height or 0.0)
+    notes = []
+    amplification = math.exp(math.pi * -rise / dx) if rise < 0 and math.pi * -rise / dx < 700 else (math.inf if rise < 0 else 1.0)
+    if rise < 0:
+        said = f"downward by {-rise:g} m is {-rise / dx:.3g} grid spacings of {dx:g} m and "
+        said += f"multiplies the shortest wavelength ({2 * dx:g} m) by {amplification:.3g}"
+        if -rise > DOWNWARD_SPACINGS * dx:
+            raise Refusal(
+                "E_PHYSICS", f"{said}; its noise would drown the map.", f"At most {DOWNWARD_SPACINGS * dx:g} m, or grid coarser or smooth first."
+            )
+        notes.append(said)
+        notes.append("downward continuation holds only above the shallowest source")
+    extent = min(np.ptp(grid.x), np.ptp(grid.y))
+    if rise > 0.25 * extent:
+        notes.append(f"{rise:g} m up is {rise / extent:.2f} of the map's shorter side ({extent:g} m): it leans on what is assumed beyond the edges")
+
+    spectrum = _Spectrum(grid)
+    from harmonica.filters import _filters as kernels  # the kernels themselves: harmonica's wrapper leans on a call xarray has withdrawn
+
+    shaped: list[tuple[Callable[..., Any], dict[str, Any]]] = []
+    if rise:
+        shaped.append((kernels.upward_continuation_kernel, {"height_displacement": rise}))
+    if derivative != "none":
+        along = {"east": kernels.derivative_easting_kernel, "north": kernels.derivative_northing_kernel, "up": kernels.derivative_upward_kernel}
+        shaped.append((along[derivative], {}))
+    values = spectrum.filtered(*shaped)
+    _, slope_x, slope_y = spectrum.plane
+    if derivative == "none":
+        values += spectrum.sheet()
+        name, unit = f"{grid.quantity} continued {'up' if rise > 0 else 'down'} {abs(rise):g} m", grid.unit
+        before, after = (float(np.nanstd(v)) for v in (grid.values, values))
+        if rise < 0 and after > 10 * before:
+            raise Refusal(
+                "E_PHYSICS",
+                f"{notes[0]}: the map's standard deviation would rise from {before:.4g} to {after:.4g} {grid.unit}, which is noise.",
+                "Smooth the map, or continue down less.",
+            )
+    else:
+        values += {"east": slope_x, "north": slope_y, "up": 0.0}[derivative]
+        name, unit = f"{derivative}ward derivative of {grid.quantity}", f"{grid.unit}/m"
+        if rise:
+            name += f" continued {'up' if rise > 0 else 'down'} {abs(rise):g} m"
+    values[~np.isfinite(grid.values)] = np.nan
+    notes += spectrum.notes
+    facts = _value_facts(values[np.isfinite(values)], name, unit) | _peak(grid, values, unit)
+    if rise:
+        facts["height"] = Quantity(rise, "m", "height change")
+    if rise < 0:
+        facts["amplification"] = Quantity(amplification, "", "amplification of the shortest wavelength")
+    return grid.made(facts, tuple(notes), values=values, quantity=name, unit=unit, height=None if grid.height is None else grid.height + rise)
+
+
+@tool(
+    discipline="magnetics",
+    stage="processing",
+    say=(
+        "reduce {grid} to the pole",
+        "RTP {grid} with I={inclination} D={declination}",
+        "reduction to the pole of {grid}, inclination {inclination}, declination {declination}",
+        "{output} of {grid}",
+        "compute the {output} from {grid}",
+        "tilt derivative of {grid}",
+        "analytic signal map of {grid} please",
+        "total gradient of the magnetic grid {grid}",
+        "move the magnetic anomalies of {grid} over their sources",
+        "pls do {output} for magnetic map {grid}, field dips {inclination}",
+        "edge detection with tilt angle on {grid}",
+    ),
+    reference="Baranov & Naudy 1964, Geophysics 29; Miller & Singh 1994, J. Applied Geophysics 32; Roest et al. 1992, Geophysics 57",
+)
+def rtp_tilt_analytic(
+    grid: Grid,
+    output: Literal["reduction to the pole", "tilt", "analytic signal"],
+    inclination: Inclination | None = None,
+    declination: Degrees | None = None,
+) -> Grid:
+    """The field as it would be at the magnetic pole, or the tilt angle, or the amplitude of the analytic signal.
+
+    Inclination is positive down, declination positive east; magnetisation is taken as induced (parallel to the field). Tilt
+    in degrees, positive over sources of a positive anomaly (vertical derivative positive down): its zero lies near edges.
+    """
+    if output == "reduction to the pole":
+        return _to_pole(grid, inclination, declination)
+    dx = _metric(grid, f"the {output}")
+    spectrum = _Spectrum(grid)
+    from harmonica.filters import _filters as kernels
+
+    east = spectrum.filtered((kernels.derivative_easting_kernel, {})) + spectrum.plane[1]
+    north = spectrum.filtered((kernels.derivative_northing_kernel, {})) + spectrum.plane[2]
+    up = spectrum.filtered((kernels.derivative_upward_kernel, {}))
+    along = np.hypot(east, north)
+    notes = list(spectrum.notes)
+    if output == "tilt":
+        values, unit, name = np.degrees(np.arctan2(-up, along)), "deg", f"tilt angle of {grid.quantity}"
+        notes.append("tilt is positive over the source and crosses zero near its edges; it is steered by noise where the field is flat")
+        if grid.unit == "nT" and abs(grid.inclination if grid.inclination is not None else 0.0) < 60:
+            notes.append("the field was not reduced to the pole: away from it the zero line is shifted off the edges")
+    else:
+        values, unit, name = np.sqrt(along**2 + up**2), f"{grid.unit}/m", f"analytic signal of {grid.quantity}"
+        notes.append("in three dimensions the analytic signal still depends on the direction of the field, less than the field itself does")
+    notes.append(f"shortest wavelength {2 * dx:g} m; derivatives raise the noise there most")
+    values[~np.isfinite(grid.values)] = np.nan
+    facts = _value_facts(values[np.isfinite(values)], name, unit) | _peak(grid, values, unit)
+    return grid.made(facts, tuple(notes), values=values, quantity=name, unit=unit)
+
+
+def _to_pole(grid: Grid, inclination: float | None, declination: float | None) -> Grid:
+    if grid.unit != "nT":
+        raise Refusal("E_UNITS", f"only a magnetic map in nT can be reduced to the pole; this one is {grid.quantity} in {grid.unit}.")
+    if "reduced to the pole" in grid.quantity:
+        raise Refusal("E_DATA", "the map is at the pole already.")
+    dip = grid.inclination if inclination is None else inclination
+    azimuth = grid.declination if declination is None else declination
+    if dip is None or azimuth is None:
+        lacking = "inclination" if dip is None else "declination"
+        raise Missing(lacking, f"What {lacking} (deg) had the Earth's field at the place and time of the survey? The data do not say.")
+    gain = math.inf if dip == 0 else 1 / math.sin(math.radians(dip)) ** 2
+    if abs(dip) < LOW_INCLINATION:
+        raise Refusal(
+            "E_PHYSICS",
+            f"at an inclination of {dip:g} deg reduction to the pole multiplies wavenumbers across the declination by up to {gain:.4g}; "
+            f"below {LOW_INCLINATION:g} deg noise takes over.",
+            "Use the analytic signal instead.",
+        )
+    _metric(grid, "reduction to the pole")
+    from harmonica.filters import _filters as kernels
+
+    spectrum = _Spectrum(grid)
+    values = spectrum.filtered((kernels.reduction_to_pole_kernel, {"inclination": dip, "declination": azimuth}))
+    values[~np.isfinite(grid.values)] = np.nan
+    name = f"{grid.quantity} reduced to the pole"
+    notes = [
+        f"inclination {dip:g} deg, declination {azimuth:g} deg; magnetisation taken as induced, remanence would leave a skew",
+        f"largest amplification {gain:.3g}" + (", stripes along the declination may be noise" if abs(dip) < 30 else ""),
+        "a plane was taken out before and is not put back: the level and the regional slope have no pole",
+        *spectrum.notes,
+    ]
+    facts = _value_facts(values[np.isfinite(values)], name, "nT") | _peak(grid, values, "nT")
+    facts |= {"inclination": Quantity(float(dip), "deg", "inclination"), "declination": Quantity(float(azimuth), "deg", "declination")}
+    return grid.made(facts, tuple(notes), values=values, quantity=name, inclination=90.0, declination=0.0)
+
+
+class _Spectrum:
+    """A grid made ready for filters: plane out, gaps and a periodic rim filled harmonically, transformed once."""
+
+    def __init__(self, grid: Grid) -> None:
+        finite = np.isfinite(grid.values)
+        if finite.sum() < 16:
+            raise Refusal("E_DATA", f"{int(finite.sum())} values are too few for a Fourier filter.")
+        _not_constant(grid.values[finite], grid.quantity)
+        self.grid, self.finite = grid, finite
+        self.u, self.v = grid.x - grid.x.mean(), grid.y - grid.y.mean()
+        columns, rows = np.meshgrid(self.u, self.v)
+        design = np.column_stack([np.ones(int(finite.sum())), columns[finite], rows[finite]])
+        norms = np.linalg.norm(design, axis=0)
+        self.plane = np.linalg.lstsq(design / norms, grid.values[finite], rcond=None)[0] / norms
+        rest = grid.values - self.sheet()
+        shape = [_good_length(n) for n in rest.shape]
+        self.at = [(want - n) // 2 for want, n in zip(shape, rest.shape, strict=True)]
+        padded = np.full(shape, np.nan)
+        padded[self._inner] = rest
+        self.transform = np.fft.fft2(_harmonic_fill(padded))
+        dx, dy = grid.spacing
+        self.frequencies = {"northing": np.fft.fftfreq(shape[0], dy), "easting": np.fft.fftfreq(shape[1], dx)}
+        empty = int((~finite).sum())
+        filled = f"{empty} empty nodes ({100 * empty / finite.size:.1f} %) were filled smoothly for the transform and are empty again"
+        padded_to = f"padded from {rest.shape[0]} x {rest.shape[1]} to {shape[0]} x {shape[1]} nodes; values near the edges are the least sure"
+        self.notes = [*([filled] if empty else []), padded_to]
+
+    @property
+    def _inner(self) -> tuple[slice, slice]:
+        rows, columns = self.grid.values.shape
+        return slice(self.at[0], self.at[0] + rows), slice(self.at[1], self.at[1] + columns)
+
+    def sheet(self) -> Array:
+        """The plane on the grid, (northing, easting)."""
+        centre, slope_x, slope_y = self.plane
+        return np.asarray(centre + slope_x * self.u[None, :] + slope_y * self.v[:, None])
+
+    def filtered(self, *shaped: tuple[Callable[..., Any], dict[str, Any]]) -> Array:
+        """The map without its plane after these kernels, on the nodes of the grid."""
+        import xarray
+
+        frame: xarray.DataArray = xarray.DataArray(self.transform, coords=self.frequencies, dims=("northing", "easting"))
+        result = frame
+        for kernel, arguments in shaped:
+            result = result * kernel(frame, **arguments)
+        return np.fft.ifft2(result.transpose("northing", "easting").values).real[self._inner]
+
+
+def _good_length(n: int) -> int:
+    """At least 1.6 times as long, a multiple of 32 with small factors."""
+    from scipy.fft import next_fast_len
+
+    return 32 * int(next_fast_len(math.ceil(1.6 * n / 32), real=False))
+
+
+def _harmonic_fill(values: Array) -> Array:
+    """Values with NaN replaced by a smooth periodic surface: coarse to fine, relaxed towards Laplace's equation at each level."""
+    known = np.isfinite(values)
+
+    def fill(v: Array, known: Array) -> Array:
+        rows, columns = v.shape
+        if rows % 2 or columns % 2 or min(rows, columns) < 4 or known.all():
+            return np.where(known, v, v[known].mean() if known.any() else 0.0)
+        parts = v.reshape(rows // 2, 2, columns // 2, 2)
+        weights = known.reshape(parts.shape).sum(axis=(1, 3))
+        coarse = np.where(known, v, 0.0).reshape(parts.shape).sum(axis=(1, 3)) / np.maximum(weights, 1)
+        guess = fill(coarse, weights > 0).repeat(2, axis=0).repeat(2, axis=1)
+        for axis in (0, 1):
+            guess = 0.5 * guess + 0.25 * (np.roll(guess, 1, axis) + np.roll(guess, -1, axis))
+        filled = np.where(known, v, guess)
+        for _ in range(12):
+            around = 0.25 * (np.roll(filled, 1, 0) + np.roll(filled, -1, 0) + np.roll(filled, 1, 1) + np.roll(filled, -1, 1))
+            filled = np.where(known, v, around)
+        return filled
+
+    return fill(np.where(known, values, 0.0), known)
+
+
+# Stations -------------------------------------------------------------------------------------------------------------
+
+
+def _whole(stations: Measured) -> tuple[Measured, list[str]]:
+    """Stations whose value and coordinates are numbers, and what was left out."""
+    east, north = stations.coordinates()
+    good = np.isfinite(stations.value) & np.isfinite(east) & np.isfinite(north)
+    if not good.any():
+        raise Refusal("E_DATA", f"none of the {len(good)} stations has a value and coordinates.")
+    if good.all():
+        return stations, []
+    arrays = {name: getattr(stations, name) for name in ("longitude", "latitude", "x", "y", "height", "line", "value")}
+    kept: dict[str, Any] = {name: None if array is None else np.asarray(array)[good] for name, array in arrays.items()}
+    return replace(stations, **kept), [f"{int((~good).sum())} of {len(good)} stations without value or coordinates were left out"]
+
+
+def _heights(stations: Gravity, what: str) -> Array:
+    if stations.height is None:
+        raise Refusal("E_GEOMETRY", f"{what} needs station heights and the data have none.", "Name the height column with assign_columns.")
+    if bad := int(np.sum(~np.isfinite(stations.height))):
+        raise Refusal("E_GEOMETRY", f"{bad} of {len(stations.height)} stations have no height, which {what} needs.", "Remove or complete them.")
+    if (top := float(np.abs(stations.height).max())) > 20_000:
+        raise Refusal("E_UNITS", f"station heights reach {top:g} m: metres are wanted.")
+    return np.asarray(stations.height, dtype=float)
+
+
+def _datum_note(stations: Gravity, name: str) -> str:
+    if stations.datum == "geoid":
+        return f"heights above the geoid: the result is the {name}"
+    if stations.datum == UNKNOWN:
+        return (
+            "the datum of the heights is not stated: they were taken as ellipsoidal; "
+            "if they are above sea level the result is an anomaly, not a disturbance (0.31 mGal per metre of geoid height)"
+        )
+    return f"heights: {stations.datum}"
+
+
+def _degrees(stations: Gravity) -> tuple[Array, Array]:
+    """Longitude and latitude; projected stations go through their CRS."""
+    if stations.geographic:
+        return stations.coordinates()
+    if stations.crs == UNKNOWN:
+        raise Refusal("E_GEOMETRY", "normal gravity needs latitude, and metres without a CRS do not give one.", "Say the CRS, e.g. EPSG:32735.")
+    from pyproj import Transformer
+
+    longitude, latitude = Transformer.from_crs(stations.crs, "EPSG:4326", always_xy=True).transform(*stations.coordinates())
+    return np.asarray(longitude), np.asarray(latitude)
+
+
+def project(stations: Gravity | Magnetics) -> tuple[Array, Array, str, list[str]]:
+    """Easting and northing in m, their CRS, and how they came about: UTM up to 6 degrees wide, Lambert conformal beyond, Mercator at the equator."""
+    east, north = stations.coordinates()
+    if not stations.geographic:
+        return east, north, stations.crs, []
+    from pyproj import Transformer
+
+    if np.ptp(east) > 180:
+        east = np.where(east < 0, east + 360, east)
+    middle, low, high = 0.5 * float(east.min() + east.max()), float(north.min()), float(north.max())
+    if np.ptp(east) <= 6 and low > -80 and high < 84:
+        zone = int(math.floor((middle + 180) / 6) % 60) + 1
+        crs = f"EPSG:{32600 + zone if low + high >= 0 else 32700 + zone}"
+        name = f"UTM zone {zone}{'N' if low + high >= 0 else 'S'} ({crs})"
+    elif abs(low + high) < 20 or low < -85 or high > 85:
+        if max(-low, high) > 80:
+            raise Refusal("E_GEOMETRY", f"stations from {low:g} to {high:g} deg of latitude do not fit one map in metres.", "Choose a smaller area.")
+        crs = f"+proj=merc +lon_0={middle:.4f} +lat_ts={0.5 * (low + high):.4f} +datum=WGS84 +units=m"
+        name = f"Mercator, true at {0.5 * (low + high):.2f} deg"
+    else:
+        first, second = low + (high - low) / 6, high - (high - low) / 6
+        crs = f"+proj=lcc +lat_1={first:.4f} +lat_2={second:.4f} +lat_0={0.5 * (low + high):.4f} +lon_0={middle:.4f} +datum=WGS84 +units=m"
+        name = f"Lambert conformal conic, true at {first:.2f} and {second:.2f} deg, centre {middle:.2f} deg"
+    source = stations.crs if stations.crs != UNKNOWN else "EPSG:4326"
+    x, y = (np.asarray(axis) for axis in Transformer.from_crs(source, crs, always_xy=True).transform(east, north))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise Refusal("E_GEOMETRY", f"{int((~np.isfinite(x)).sum())} stations cannot be projected to {name}.")
+    return x, y, crs, [f"degrees projected to metres: {name}"]
+
+
+def merge(x: Array, y: Array, value: Array, height: Array | None) -> tuple[Array, Array, Array, Array | None, list[str]]:
+    """Stations with those on the same spot (within 1 cm) averaged, in order of northing then easting, and what was done."""
+    spots = np.round(np.column_stack([y, x]), 2)
+    unique, where, counts = np.unique(spots, axis=0, return_inverse=True, return_counts=True)
+    where = where.ravel()
+
+    def mean(array: Array) -> Array:
+        return np.bincount(where, weights=np.asarray(array, dtype=float)) / counts
+
+    notes = [f"{len(x) - len(unique)} repeated stations were averaged ({len(unique)} different places)"] if len(unique) < len(x) else []
+    return mean(x), mean(y), mean(value), None if height is None else mean(height), notes
+
+
+def _not_constant(values: Array, quantity: str) -> None:
+    if values.size > 1 and float(np.ptp(values)) == 0:
+        raise Refusal("E_DATA", f"all {values.size} values of {quantity} are {float(values.flat[0]):g}; there is nothing to work on.")
+
+
+def _in_frame(stations: Gravity, grid: Grid) -> tuple[Array, Array]:
+    """The stations in the coordinates of the grid."""
+    if stations.geographic and grid.geographic:
+        east, north = stations.coordinates()
+        turn = 360.0 * np.round((0.5 * (grid.x[0] + grid.x[-1]) - east) / 360.0)
+        return east + turn, north
+    if stations.crs == grid.crs and not stations.geographic and not grid.geographic:
+        return stations.coordinates()
+    source = "EPSG:4326" if stations.geographic and stations.crs == UNKNOWN else stations.crs
+    target = "EPSG:4326" if grid.geographic and grid.crs == UNKNOWN else grid.crs
+    if UNKNOWN in (source, target):
+        raise Refusal("E_GEOMETRY", f"stations (CRS {source}) and topography (CRS {target}) cannot be laid over each other.", "Say both CRS.")
+    from pyproj import Transformer
+
+    east, north = Transformer.from_crs(source, target, always_xy=True).transform(*stations.coordinates())
+    return np.asarray(east), np.asarray(north)
+
+
+def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:
+    stated = f"station spacing {mean:.4g} m on average (nearest neighbours {median:.4g} m in the median)"
+    if spacing < 0.5 * min(mean, max(median, 1.0)):
+        return [f"{stated}: a grid of {spacing:g} m is finer than the data; wavelengths under {2 * mean:.4g} m are interpolation, not measurement"]
+    if spacing > 2 * mean:
+        return [f"{stated}: at {spacing:g} m wavelengths under {2 * spacing:g} m are lost; the block means keep them from aliasing"]
+    return [stated]
+
+
+# Surfaces -------------------------------------------------------------------------------------------------------------
+
+
+def _trend(x: Array, y: Array, value: Array, degree: int, weights: Array | None) -> tuple[Callable[[Array, Array], Array], tuple[float, float]]:
+    """A fitted polynomial surface and its slope (east, north) in the middle. Coordinates are centred and scaled: high degrees stay well-posed."""
+    import verde
+
+    terms = (degree + 1) * (degree + 2) // 2
+    if len(value) <= terms:
+        raise Refusal("E_DATA", f"{len(value)} values cannot carry a trend of degree {degree} with {terms} coefficients.")
+    x0, y0 = 0.5 * float(x.min() + x.max()), 0.5 * float(y.min() + y.max())
+    scale = 0.5 * max(float(np.ptp(x)), float(np.ptp(y))) or 1.0
+    level = float(value.mean())
+    trend = verde.Trend(degree=degree).fit(((x - x0) / scale, (y - y0) / scale), value - level, weights)
+
+    def surface(at_x: Array, at_y: Array) -> Array:
+        return level + np.asarray(trend.predict(((at_x - x0) / scale, (at_y - y0) / scale)))
+
+    slope = (0.0, 0.0) if degree == 0 else (float(trend.coef_[1]) / scale, float(trend.coef_[2]) / scale)
+    return surface, slope
+
+
+def _decluster(x: Array, y: Array, cell: float) -> Array:
+    """One over the number of stations in the cell each station is in."""
+    cells = np.floor(np.column_stack([x, y]) / cell).astype(np.int64)
+    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    return 1.0 / counts[where.ravel()]
+
+
+def _block_means(x: Array, y: Array, value: Array, cell: float) -> tuple[Array, Array, Array]:
+    cells = np.floor(np.column_stack([y, x]) / cell + 0.5).astype(np.int64)  # blocks centred on the nodes
+    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    means = [np.bincount(where.ravel(), weights=array) / counts for array in (x, y, value)]
+    return means[0], means[1], means[2]
+
+
+def _interpolator(x: Array, y: Array, value: Array, biharmonic: bool) -> Callable[[Array, Array], Array]:
+    """A surface through these points; beyond their hull Clough-Tocher gives way to the nearest point (the mask cuts it off)."""
+    import verde
+
+    x0, y0, level = float(x.mean()), float(y.mean()), float(value.mean())
+    scale = 0.5 * max(float(np.ptp(x)), float(np.ptp(y)))
+    at = ((x - x0) / scale, (y - y0) / scale)
+    inner = (verde.Spline(damping=1e-10) if biharmonic else verde.Cubic()).fit(at, value - level)
+    outer = None if biharmonic else verde.KNeighbors(k=1).fit(at, value - level)
+
+    def surface(at_x: Array, at_y: Array) -> Array:
+        where = ((at_x - x0) / scale, (at_y - y0) / scale)
+        found = np.asarray(inner.predict(where))
+        if outer is not None and (beyond := ~np.isfinite(found)).any():
+            found[beyond] = outer.predict((where[0][beyond], where[1][beyond]))
+        return level + found
+
+    return surface
+
+
+def _held_out(x: Array, y: Array, value: Array, biharmonic: bool) -> float:
+    """Rms misfit at a tenth of the points, from a surface through the others."""
+    order = np.random.default_rng(0).permutation(len(value))
+    test, rest = order[: max(1, len(order) // 10)], order[max(1, len(order) // 10) :]
+    surface = _interpolator(x[rest], y[rest], value[rest], biharmonic) if len(rest) >= 4 else None
+    return float("nan") if surface is None else float(np.sqrt(np.mean((surface(x[test], y[test]) - value[test]) ** 2)))
+
+
+def _near(x: Array, y: Array, east: Array, north: Array, far: float) -> Array:
+    """(northing, easting) whether a station lies within `far` of the node."""
+    from scipy.spatial import KDTree
+
+    tree = KDTree(np.column_stack([x, y]))
+    rows = []
+    for n in north:
+        distance, _ = tree.query(np.column_stack([east, np.full(len(east), n)]), distance_upper_bound=far)
+        rows.append(np.isfinite(distance))
+    return np.stack(rows)
+
+
+# Grids and facts ------------------------------------------------------------------------------------------------------
+
+
+def _metric(grid: Grid, what: str) -> float:
+    """The coarser spacing in m of a regular grid in metres; Refusal otherwise."""
+    if grid.geographic:
+        raise Refusal("E_GEOMETRY", f"{what} needs a grid in metres, this one is in degrees.", "grid_trend projects stations to metres.")
+    for name, axis in (("easting", grid.x), ("northing", grid.y)):
+        steps = np.diff(axis)
+        if np.ptp(steps) > 1e-3 * steps.mean():
+            raise Refusal("E_GEOMETRY", f"{what} needs an even grid; {name} steps run from {steps.min():g} to {steps.max():g} m.")
+    return max(grid.spacing)
+
+
+def _edges(centres: Array) -> Array:
+    middle = 0.5 * (centres[1:] + centres[:-1])
+    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
+
+
+def _value_facts(value: Array, name: str, unit: str, counted: str = "values") -> dict[str, Quantity]:
+    return {
+        counted: Quantity(int(value.size), "", counted),
+        "range": _span(value, unit, f"{name} range"),
+        "mean": Quantity(float(np.mean(value)), unit, f"mean {name}"),
+    }
+
+
+def _span(values: Array, unit: str, label: str) -> Quantity:
+    return Quantity([float(np.min(values)), float(np.max(values))], unit, label)
+
+
+def _gradient_facts(gradient: tuple[float, float], unit: str) -> dict[str, Quantity]:
+    return {
+        "trend_east": Quantity(1000 * gradient[0], f"{unit}/km", "slope of the trend towards east, in the middle"),
+        "trend_north": Quantity(1000 * gradient[1], f"{unit}/km", "slope of the trend towards north, in the middle"),
+    }
+
+
+def _peak(grid: Grid, values: Array, unit: str) -> dict[str, Quantity]:
+    row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    return {"peak": Quantity([float(grid.x[column]), float(grid.y[row])], "m", "easting and northing of the largest value")}
+
+
+def _round_up(value: float) -> float:
+    """To two significant digits, upward."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step) * step

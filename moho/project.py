@@ -1,0 +1,410 @@
+"""A project: a folder with the data sets a person added, and every run on them, kept so that it can be repeated.
+
+    DIR/project.json              what this folder is
+    DIR/inputs/NAME.json          one input: where the file is, its SHA-256, how it was read. The file itself is never copied or written
+    DIR/runs/ID/run.json          one request: its words, the model, versions
+    DIR/runs/ID/steps/01-TOOL/    one call: step.json, result.npz, figure.png ... The folder appears whole, by a rename, or not at all
+    DIR/runs/ID/answer.json       how the request ended
+
+The folder is the catalogue: nothing else has to be kept consistent with it. Text that comes from files stays in `notes`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from moho import __version__, store
+from moho.errors import DataError
+from moho.survey import KINDS, Data
+from moho.units import Quantity
+
+SCHEMA = 1
+SAMPLED_ABOVE = 1 << 30  # bytes; a larger input's digest is of its size and 64 pieces, and says so
+LIBRARIES = ("numpy", "scipy", "obspy", "segyio", "lasio", "pylops", "verde", "harmonica", "boule", "simpeg", "torch", "transformers", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set in the catalogue."""
+
+    name: str
+    kind: str
+    line: str  # one line of description
+    source: str  # "input" or "run ID step N"
+    path: Path  # the person's file, or result.npz
+    added: float = 0.0
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One kept call, as `step.json` holds it."""
+
+    id: int
+    tool: str
+    arguments: Mapping[str, Any]
+    result: Mapping[str, Any]  # {"name", "kind", "facts", "notes", "line"}, empty where the call failed
+    artifacts: Sequence[Mapping[str, str]]
+    seconds: float
+    error: Mapping[str, str] | None
+    inputs: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256
+
+    def facts(self) -> dict[str, Quantity]:
+        """The numbers of the result."""
+        return {key: Quantity(**value) for key, value in self.result.get("facts", {}).items()}
+
+
+class Project:
+    """An opened project folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._cache: dict[str, tuple[tuple[Any, ...], Data]] = {}
+        self._steps: dict[Path, dict[str, Any]] = {}
+        self._inputs: dict[Path, dict[str, Any]] = {}
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], *, create: bool = True) -> Project:
+        """The project in `folder`, made when it is absent or empty; DataError when the folder is something else."""
+        path = Path(folder).expanduser().resolve()
+        marker = path / "project.json"
+        try:
+            if not marker.exists():
+                if not create:
+                    raise DataError("E_NOT_FOUND", f"there is no Moho project in {folder}", "`moho project add FILE` makes one.")
+                if path.exists() and any(not p.name.startswith(".") for p in path.iterdir()):
+                    raise DataError("E_PERM", f"{folder} is not empty and not a Moho project; it is left as it is", "Name a new folder.")
+                (path / "inputs").mkdir(parents=True, exist_ok=True)
+                (path / "runs").mkdir(exist_ok=True)
+                store.atomic_write(marker, _json({"schema_version": SCHEMA, "moho": __version__}), replace=True)
+            found = json.loads(marker.read_bytes())
+        except OSError as error:
+            raise store.disk_error(error, path) from error
+        except ValueError as error:
+            raise DataError("E_CHANGED", f"{marker.name} of {folder} is damaged: {error}") from error
+        if found.get("schema_version") != SCHEMA:
+            raise DataError("E_UNSUPPORTED", f"project schema {found.get('schema_version')}, this Moho reads {SCHEMA}")
+        return cls(path)
+
+    # -- the catalogue
+
+    def catalogue(self) -> dict[str, Entry]:
+        """Every data set by name: inputs in the order they were added, then results in the order they were made."""
+        inputs = sorted((self._input(path) for path in (self.folder / "inputs").glob("*.json")), key=lambda i: (i["added"], i["name"]))
+        entries = {i["name"]: Entry(i["name"], i["kind"], i["line"], "input", Path(i["path"]), i["added"]) for i in inputs}
+        for folder, step in self._all_steps():
+            result = step["result"]
+            if result and result.get("name"):
+                where = f"run {folder.parent.parent.name} step {step['id']}"
+                entries[result["name"]] = Entry(result["name"], result["kind"], result["line"], where, folder / "result.npz", step["finished"])
+        return entries
+
+    def kinds(self) -> dict[str, type[Data]]:
+        """Name -> class, as the registry wants it."""
+        return {name: KINDS[entry.kind] for name, entry in self.catalogue().items()}
+
+    def add(self, path: str | os.PathLike[str], *, name: str = "", **hints: Any) -> Entry:
+        """Read a file and enter it in the catalogue under its stem (or `name`). The file is hashed, never copied or changed.
+
+        Adding the same unchanged file again gives the entry it already has. `hints` go to the reader (`header_bytes`, `variable`, ...).
+        """
+        from moho.read import describe_kind, read
+
+        source = Path(path).expanduser().resolve()
+        for entry in self.catalogue().values():
+            if entry.source == "input" and entry.path == source and not name and not hints:
+                self.load(entry.name)
+                return entry
+        before = _stamp(source)
+        data = read(source, **hints)
+        sha = _input_digest(source)
+        if _stamp(source) != before:
+            raise DataError("E_CHANGED", f"{source.name} changed while it was read")
+        with self._locked():
+            free = _free_name(name or _plain(source.name), self.catalogue())
+            record = {
+                "name": free, "kind": type(data).__name__, "path": str(source), "sha256": sha, "stamp": list(_stamp(source)), "hints": hints,
+                "line": describe_kind(data), "facts": facts_json(data.summary() | dict(data.facts)), "notes": list(data.notes), "added": time.time(),
+            }  # fmt: skip
+            store.atomic_write(self.folder / "inputs" / f"{free}.json", _json(record))
+        self._cache[free] = (tuple(record["stamp"]), data)
+        return self.catalogue()[free]
+
+    def load(self, name: str) -> Data:
+        """The data set of this name. An input is read anew when its file changed back and forth; E_CHANGED when it differs."""
+        record = self.folder / "inputs" / f"{name}.json"
+        if record.exists():
+            return self._load_input(name, self._input(record))
+        entry = self.catalogue().get(name)
+        if entry is None:
+            raise DataError("E_NOT_FOUND", f"there is no {name!r} in the project; it holds {', '.join(self.catalogue()) or 'nothing'}")
+        key = _stamp(entry.path)
+        if name not in self._cache or self._cache[name][0] != key:
+            self._cache[name] = (key, store.load(entry.path))
+        return self._cache[name][1]
+
+    def facts(self, name: str) -> dict[str, Quantity]:
+        """The numbers known of a data set without loading it."""
+        record = self.folder / "inputs" / f"{name}.json"
+        if record.exists():
+            return {key: Quantity(**value) for key, value in self._input(record)["facts"].items()}
+        for _, step in self._all_steps():
+            if step["result"] and step["result"].get("name") == name:
+                return {key: Quantity(**value) for key, value in step["result"]["facts"].items()}
+        return {}
+
+    def sha256(self, name: str) -> str:
+        """The digest of an input's file as it was added, or of a result."""
+        record = self.folder / "inputs" / f"{name}.json"
+        if record.exists():
+            return str(self._input(record)["sha256"])
+        return store.digest(self.catalogue()[name].path)
+
+    def _load_input(self, name: str, record: dict[str, Any]) -> Data:
+        from moho.read import read
+
+        path = Path(record["path"])
+        stamp = _stamp(path)
+        if name in self._cache and self._cache[name][0] == stamp:
+            return self._cache[name][1]
+        if list(stamp) != record["stamp"] and _input_digest(path) != record["sha256"]:
+            raise DataError("E_CHANGED", f"{path.name} is not the file that was added as {name!r}", "Add it again under a new name.")
+        data = read(path, **record["hints"])
+        self._cache[name] = (stamp, data)
+        return data
+
+    def _input(self, path: Path) -> dict[str, Any]:
+        if path not in self._inputs:
+            try:
+                self._inputs[path] = json.loads(path.read_bytes())
+            except (OSError, ValueError) as error:
+                raise DataError("E_CHANGED", f"the project's record of {path.stem} is damaged: {error}") from error
+        return self._inputs[path]
+
+    def _all_steps(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for run in sorted((self.folder / "runs").iterdir()):
+            for folder in sorted((run / "steps").glob("[0-9]*-*")) if (run / "steps").is_dir() else []:
+                if folder not in self._steps:
+                    self._steps[folder] = json.loads((folder / "step.json").read_bytes())
+                yield folder, self._steps[folder]
+
+    # -- runs
+
+    def start(self, request: str, *, model: str = "", thread: str = "") -> Run:
+        """A new run for a request."""
+        identity = time.strftime("%Y%m%d-%H%M%S") + "-" + secrets.token_hex(3)
+        folder = self.folder / "runs" / identity
+        try:
+            (folder / "steps").mkdir(parents=True)
+            store.atomic_write(
+                folder / "run.json",
+                _json({"schema_version": SCHEMA, "id": identity, "request": request, "model": model, "thread": thread, "versions": versions()}),
+            )
+        except OSError as error:
+            raise store.disk_error(error, folder) from error
+        return Run(self, folder)
+
+    def run(self, identity: str) -> Run:
+        """The run of this id, or the last one for 'last'; DataError when there is none."""
+        names = sorted(path.name for path in (self.folder / "runs").iterdir() if (path / "run.json").exists())
+        if identity == "last" and names:
+            identity = names[-1]
+        if identity not in names:
+            raise DataError("E_NOT_FOUND", f"there is no run {identity!r} here; the latest are {', '.join(names[-3:]) or 'none'}")
+        return Run(self, self.folder / "runs" / identity)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Every run, oldest first: id, request, status, answer."""
+        rows = []
+        for path in sorted((self.folder / "runs").iterdir()):
+            if (path / "run.json").exists():
+                run = Run(self, path)
+                rows.append({key: run.record.get(key, "") for key in ("id", "request", "model")} | {"status": run.answer.get("status", "interrupted")})
+        return rows
+
+    @contextmanager
+    def _locked(self, wait: float = 30.0) -> Iterator[None]:
+        """The one writer; E_LOCKED after `wait` seconds."""
+        with open(self.folder / ".lock", "a") as file:
+            deadline = time.monotonic() + wait
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError as error:
+                    if time.monotonic() > deadline:
+                        raise DataError("E_LOCKED", "another process is writing this project") from error
+                    time.sleep(0.02)
+            yield
+
+
+class Run:
+    """One request's folder: calls are kept in it as they end."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.project, self.folder = project, folder
+        self.id = folder.name
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What was asked, of which model, with which versions."""
+        return dict(json.loads((self.folder / "run.json").read_bytes()))
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """How it ended; empty while it runs or when it was interrupted."""
+        path = self.folder / "answer.json"
+        return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+    def steps(self) -> list[StepRecord]:
+        """The kept calls in order."""
+        found = []
+        for folder in sorted((self.folder / "steps").glob("[0-9]*-*")):
+            step = json.loads((folder / "step.json").read_bytes())
+            step.pop("finished")
+            found.append(StepRecord(**step))
+        return found
+
+    def keep(
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        inputs: Sequence[str],
+        result: Data | None,
+        *,
+        seconds: float,
+        error: Mapping[str, str] | None = None,
+        draw: Callable[[Data, Path], Sequence[Path]] | None = None,
+        new: bool = True,
+    ) -> StepRecord:
+        """Keep one call: all of its folder appears at once, synced, or nothing does.
+
+        `new`: the result is a data set of its own and gets a name in the catalogue; a plot or a mere measurement does not.
+        `draw(result, folder)` writes figures and returns their paths.
+        """
+        from moho.read import describe_kind
+
+        steps = self.folder / "steps"
+        temporary = steps / f".{secrets.token_hex(4)}.tmp"
+        try:
+            temporary.mkdir()
+            kept: dict[str, Any] = {}
+            files: list[Path] = []
+            if result is not None:
+                store.save(result, temporary / "result.npz")
+                files = [temporary / "result.npz", *(draw(result, temporary) if draw else [])]
+                facts = dict(result.facts) or result.summary()
+                kept = {"kind": type(result).__name__, "facts": facts_json(facts), "notes": list(result.notes), "line": describe_kind(result)}
+            artifacts = [{"name": p.name, "kind": _artifact(p), "sha256": store.digest(p)} for p in files]
+            with self.project._locked():
+                number = 1 + max((int(p.name[:2]) for p in steps.glob("[0-9]*-*")), default=0)
+                if result is not None:
+                    kept["name"] = _free_name(f"{tool} 1", self.project.catalogue()) if new else ""
+                folder = steps / f"{number:02d}-{tool}"
+                for artifact in artifacts:
+                    artifact["path"] = str((folder / artifact["name"]).relative_to(self.project.folder))
+                record = StepRecord(
+                    number, tool, dict(arguments), kept, artifacts, round(seconds, 4), error, {name: self.project.sha256(name) for name in inputs}
+                )
+                (temporary / "step.json").write_bytes(_json(record.__dict__ | {"finished": time.time()}))
+                _sync(temporary / "step.json")
+                os.rename(temporary, folder)
+                _sync(steps)
+        except OSError as fault:
+            raise store.disk_error(fault, self.folder) from fault
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return record
+
+    def finish(self, outcome: Mapping[str, Any]) -> None:
+        """Keep how the request ended."""
+        store.atomic_write(self.folder / "answer.json", _json(dict(outcome)), replace=True)
+
+
+def facts_json(facts: Mapping[str, Quantity]) -> dict[str, Any]:
+    """Facts as JSON."""
+    return {key: {"value": q.value, "unit": q.unit, "label": q.label} for key, q in facts.items()}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Moho's, Python's and the libraries' versions, as far as they are installed."""
+    found = {"moho": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except FileNotFoundError as error:
+        raise DataError("E_NOT_FOUND", f"{path.name} is not where it was: {path}") from error
+    except OSError as error:
+        raise DataError("E_PERM", f"cannot look at {path}: {error.strerror}") from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _input_digest(path: Path) -> str:
+    size = path.stat().st_size
+    if size <= SAMPLED_ABOVE:
+        return store.digest(path)
+    total = store.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for i in range(64):
+            file.seek(i * (size - (1 << 16)) // 63)
+            total.update(file.read(1 << 16))
+    return f"sampled:{total.hexdigest()}"
+
+
+def _plain(filename: str) -> str:
+    """A data set's name from a file's: the stem, without characters that could mislead."""
+    stem = re.sub(r"\.(gz|xz|bz2|zip)$", "", filename, flags=re.I)
+    stem = re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,6}$", "", stem) or stem
+    return re.sub(r"[^\w .+-]", "_", stem).strip(" .") or "data"
+
+
+def _free_name(wanted: str, taken: Mapping[str, Any]) -> str:
+    """`wanted`, or it with the next number: 'bandpass 1' -> 'bandpass 2', 'line' -> 'line 2'."""
+    folded = {name.casefold() for name in taken}
+    if wanted.casefold() not in folded:
+        return wanted
+    stem, _, last = wanted.rpartition(" ")
+    if not last.isdigit():
+        stem = wanted
+    number = 2
+    while f"{stem} {number}".casefold() in folded:
+        number += 1
+    return f"{stem} {number}"
+
+
+def _artifact(path: Path) -> str:
+    return {".npz": "data", ".sgy": "segy", ".nc": "netcdf"}.get(path.suffix, path.suffix.lstrip("."))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
