@@ -85,7 +85,8 @@ def earth(seed: int, *, traces: int = 240, samples: int = 500, dt: float = 0.004
     structure = fold(random, along, [plane.position for plane in planes])
     well_at = _well_trace(random, along, planes)
     top, base = column.reservoir
-    contact = float(round(top + structure[well_at] + _thrown(planes, along[well_at], top + structure[well_at]) + random.uniform(0.4, 0.7) * (base - top), 1))
+    lowered = structure[well_at] + float(_thrown(planes, along[well_at], top + structure[well_at]))
+    contact = float(round(top + lowered + random.uniform(0.4, 0.7) * (base - top), 1))
     fluid = str(random.choice(["gas", "oil"]))
     rw = float(round(random.uniform(0.03, 0.08), 3))
     residual = float(round(random.uniform(0.15, 0.3), 2))
@@ -105,7 +106,8 @@ def earth(seed: int, *, traces: int = 240, samples: int = 500, dt: float = 0.004
         notes=("made earth: convolutional section, Ricker wavelet, migrated, flat datum",),
     )  # fmt: skip
     gather, velocities = shoot(random, ground, reflectivity, cdp, x, y, azimuth, dx, dt, frequency, well_at)
-    well = drill(random, column, ground, well_at, contact, rw, residual, fluid, f"{NAMES[seed % 12]}-{1 + seed % 9}", float(x[well_at]), float(y[well_at]))
+    name = f"{NAMES[seed % 12]}-{1 + seed % 9}"
+    well = drill(random, column, ground, well_at, contact, rw, residual, fluid, name, float(x[well_at]), float(y[well_at]))
     gravity, magnetics, body = weigh(random, float(x.mean()), float(y.mean()))
     truth = {
         "faults": [_fault_truth(plane, ground, along, cdp, samples, dt) for plane in planes],
@@ -467,8 +469,9 @@ def weigh(random: np.random.Generator, east: float, north: float) -> tuple[Gravi
     body = {
         "east_m": float(middle[0]), "north_m": float(middle[1]), "depth_m": (top + base) / 2, "top_m": top, "base_m": base,
         "half_width_east_m": float(half[0]), "half_width_north_m": float(half[1]), "density_contrast_kg_m3": contrast,
-        "excess_mass_kg": float(contrast * volume), "susceptibility_si": susceptibility, "regional_mgal_per_m": regional.tolist(), "level_mgal": level,
-        "topography_density_kg_m3": 2670.0, "peak_mgal": float(contrast * GRAVITATION * 1e5 * effect.max()),
+        "excess_mass_kg": float(contrast * volume), "susceptibility_si": susceptibility,
+        "regional_mgal_per_m": regional.tolist(), "level_mgal": level, "topography_density_kg_m3": 2670.0,
+        "peak_mgal": float(contrast * GRAVITATION * 1e5 * effect.max()),
         "inclination_deg": inclination, "declination_deg": declination, "intensity_nt": intensity, "crs": CRS,
     }  # fmt: skip
     return gravity, magnetics, body
@@ -599,23 +602,23 @@ def write(made: Earth, folder: Path) -> dict[str, Path]:
     }  # fmt: skip
     paths = {key: folder / name for key, name in names.items()}
     section, gather, well = made.section, made.gather, made.well
-    assert section.x is not None and section.y is not None
+    assert section.x is not None
+    assert section.y is not None
+    frame = f"COORDINATES {CRS} IN M, SCALAR -100"
     _segy(paths["line"], section.data, section.dt, {
         1: np.arange(1, len(section.data) + 1), 21: section.numbers, 71: -100, 73: section.x, 77: section.y, 181: section.x, 185: section.y,
-    }, [f"LINE {made.seed} MADE EARTH STACK, MIGRATED", f"COORDINATES {CRS} IN M, SCALAR -100", "CDP BYTES 21-24, X 181-184, Y 185-188",
+    }, [f"LINE {made.seed} MADE EARTH STACK, MIGRATED", frame, "CDP BYTES 21-24, X 181-184, Y 185-188",
         "POLARITY SEG NORMAL: POSITIVE = IMPEDANCE INCREASE", "DATUM FLAT"])  # fmt: skip
     heads = {9: gather.shot, 13: gather.channel, 21: gather.cdp, 37: gather.offset, 71: -100, 73: gather.source_x, 77: gather.source_y,
              81: gather.receiver_x, 85: gather.receiver_y, 1: np.arange(1, len(gather.data) + 1)}  # fmt: skip
-    _segy(paths["gather"], gather.data, gather.dt, heads, [f"LINE {made.seed} CDP GATHERS", f"COORDINATES {CRS} IN M, SCALAR -100", "POLARITY SEG NORMAL"])
+    _segy(paths["gather"], gather.data, gather.dt, heads, [f"LINE {made.seed} CDP GATHERS", frame, "POLARITY SEG NORMAL"])
     _las(paths["well"], well)
-    assert well.checkshot_depth is not None and well.checkshot_time is not None
-    pairs = zip(well.checkshot_depth, well.checkshot_time, strict=True)
+    pairs = zip(np.asarray(well.checkshot_depth), np.asarray(well.checkshot_time), strict=True)
     paths["checkshots"].write_text("".join(f"{depth:.2f}\t{time:.5f}\n" for depth, time in pairs))
     paths["markers"].write_text("".join(f"{depth:.2f}\t{name}\n" for name, depth in well.tops.items()))
     for key, column, digits in (("gravity", "gravity_mgal", 4), ("magnetics", "total_field_anomaly_nt", 2)):
         data = made.gravity if key == "gravity" else made.magnetics
-        assert data.longitude is not None and data.latitude is not None and data.height is not None
-        rows = zip(data.longitude, data.latitude, data.height, data.value, strict=True)
+        rows = zip(*data.coordinates(), np.asarray(data.height), data.value, strict=True)
         lines = [f"{lon:.7f},{lat:.7f},{height:.2f},{value:.{digits}f}" for lon, lat, height, value in rows]
         paths[key].write_text("\n".join([f"longitude,latitude,height_m,{column}", *lines]) + "\n")
     waveforms, response, event = earthquake(made.seed, float(section.x.mean()), float(section.y.mean()))

@@ -111,9 +111,9 @@ def text_head(head: bytes) -> str:
 
 
 def clean(words: str, limit: int = 80) -> str:
-    """Words from a file as they may be shown: no control, zero-width, bidirectional or tag characters, chat tokens broken, at most `limit` long.
+    """Words from a file as they may be shown: no control, zero-width, bidirectional or tag characters, chat tokens broken, cut to `limit`.
 
-    >>> clean("GR\\u202e <|im_start|>  API\\x07")
+    >>> clean("GR" + chr(0x202E) + " <|im_start|>  API" + chr(7))
     'GR < |im_start| > API'
     """
     kept = "".join(c if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cs", "Cn") else " " for c in words)

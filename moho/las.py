@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +37,10 @@ SPELLED = {
     "GM/C3": "g/cm3", "G/CM^3": "g/cm3", "GCC": "g/cm3", "US/F": "us/ft", "US/FT": "us/ft", "USEC/FT": "us/ft", "USEC/F": "us/ft", "US/M": "us/m",
     "USEC/M": "us/m", "µS/FT": "us/ft", "µS/M": "us/m", "OHMM": "ohm.m", "OHM.M": "ohm.m", "OHM-M": "ohm.m", "OHM M": "ohm.m", "OHM*M": "ohm.m",
     "OHM/M": "ohm.m", "GAPI": "gAPI", "API": "gAPI", "V/V": "v/v", "VOL/VOL": "v/v", "FRAC": "v/v", "FRACTION": "v/v", "DEC": "v/v", "M3/M3": "v/v",
-    "%": "%", "PU": "%", "P.U.": "%", "PERCENT": "%", "IN": "in", "INCH": "in", "INCHES": "in", "MM": "mm", "CM": "cm", "M": "m", "FT": "ft", "F": "ft",
-    "MV": "mV", "MS/M": "mS/m", "MMHO/M": "mS/m", "MMHO": "mS/m", "CPS": "cps", "M/S": "m/s", "KM/S": "km/s", "FT/S": "ft/s", "B/E": "b/e",
-    "(M/S)*(KG/M3)": "kg/m2/s", "KG/M2S": "kg/m2/s", "KG/M2/S": "kg/m2/s", "KG/(M2*S)": "kg/m2/s", "M/S*KG/M3": "kg/m2/s", "DEG": "deg",
+    "%": "%", "PU": "%", "P.U.": "%", "PERCENT": "%", "IN": "in", "INCH": "in", "INCHES": "in", "MM": "mm", "CM": "cm",
+    "M": "m", "FT": "ft", "F": "ft", "DEG": "deg", "MV": "mV", "MS/M": "mS/m", "MMHO/M": "mS/m", "MMHO": "mS/m", "CPS": "cps",
+    "M/S": "m/s", "KM/S": "km/s", "FT/S": "ft/s", "B/E": "b/e",
+    "(M/S)*(KG/M3)": "kg/m2/s", "KG/M2S": "kg/m2/s", "KG/M2/S": "kg/m2/s", "KG/(M2*S)": "kg/m2/s", "M/S*KG/M3": "kg/m2/s",
 }  # fmt: skip
 # What a curve of a kind may have as its median, by unit: outside it the unit in the file is not believed.
 PLAUSIBLE = {
@@ -61,10 +61,8 @@ def looks_like(head: bytes, path: Path) -> bool:
 def read_las(path: str | Path, *, depth_unit: str | None = None, delimiter: str | None = None, partial: bool = False) -> Well:
     """The well of a LAS 1.2 or 2.0 file: curves with nulls as NaN, depth in metres and increasing.
 
-    Args:
-        depth_unit: "m" or "ft" where the file gives no unit, or a wrong one.
-        delimiter: "comma", "tab", "semicolon" or "space" where the file has no DLM line.
-        partial: read a file whose data end before its STOP.
+    `depth_unit`: "m" or "ft" where the file gives no unit, or a wrong one. `delimiter`: "comma", "tab", "semicolon" or "space"
+    where the file has no DLM line. `partial`: read a file whose data end before its STOP.
 
     Raises DataError: E_FORMAT, E_TRUNCATED, E_HEADER, E_UNITS, E_GEOMETRY, E_UNSUPPORTED, E_LIMIT, E_ENCODING, E_DATA. Missing
     `depth_unit` when the file states none.
@@ -134,7 +132,7 @@ def _header(text: str, name: str) -> lasio.LASFile:
     import lasio
 
     with coded("the LAS header", Path(name)):
-        return lasio.read(io.StringIO(text), ignore_data=True)
+        return lasio.read(io.StringIO(text), ignore_data=True, mnemonic_case="preserve")
 
 
 def _version(header: lasio.LASFile, name: str) -> None:
@@ -224,12 +222,11 @@ def _numbers(
 def _delimiter(header: lasio.LASFile, asked: str | None, sample: list[str], count: int, name: str) -> tuple[str | None, tuple[str, ...]]:
     """The separator (None for blanks). A comma-delimited file that does not say so is refused, not guessed."""
     declared = _item(header, "DLM", "version").upper()
-    known = {"SPACE": None, "COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "": None}
+    known: dict[str, str | None] = {"SPACE": None, "COMMA": ",", "TAB": "\t", "SEMICOLON": ";", "": None}
     if asked is not None:
         if asked not in DELIMITERS:
             raise ValueError(f"delimiter must be one of {', '.join(DELIMITERS)}, got {asked!r}")
-        separator = DELIMITERS[asked]
-        return (None if separator == " " else separator), (f"Values are separated by {asked}s, as asked.",)
+        return (None if asked == "space" else DELIMITERS[asked]), (f"Values are separated by {asked}s, as asked.",)
     if declared not in known:
         raise DataError("E_HEADER", f"{name}: DLM is {clean(declared, 20)!r}; SPACE, COMMA or TAB are known.")
     separator = known[declared]
@@ -415,7 +412,7 @@ def _reference(header: lasio.LASFile) -> str:
 
 
 def _position(header: lasio.LASFile) -> tuple[float | None, float | None]:
-    """x and y in metres, from XCOORD and YCOORD, X and Y, or an 'X = ... Y = ...' location; None where not both are there."""
+    """Easting and northing in metres, from XCOORD and YCOORD, X and Y, or an 'X = ... Y = ...' location; None where not both are there."""
     found: list[float | None] = []
     location = _item(header, "LOC")
     for axis in "XY":
@@ -433,10 +430,11 @@ def _position(header: lasio.LASFile) -> tuple[float | None, float | None]:
 
 def _elevations(header: lasio.LASFile) -> dict[str, Quantity]:
     """Kelly bushing and ground elevation in metres, where given with a unit."""
-    facts = {}
-    for key, mnemonics, label in (("kelly_bushing", ("EKB", "KB"), "kelly bushing elevation"), ("ground_level", ("EGL", "GL"), "ground level elevation")):
+    facts: dict[str, Quantity] = {}
+    wanted = {"kelly_bushing": ("EKB", "KB"), "ground_level": ("EGL", "GL")}
+    for key, mnemonics in wanted.items():
         for item in (*header.well, *header.params):
             written, unit = str(item.value).strip(), str(item.unit).strip().lower()
             if item.original_mnemonic.upper() in mnemonics and unit in LENGTHS and _is_number(written) and np.isfinite(float(written)):
-                facts.setdefault(key, Quantity(round(float(written) * LENGTHS[unit], 6), "m", label))
+                facts.setdefault(key, Quantity(round(float(written) * LENGTHS[unit], 6), "m", f"{key.replace('_', ' ')} elevation"))
     return facts

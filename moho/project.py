@@ -61,6 +61,7 @@ class StepRecord:
     seconds: float
     error: Mapping[str, str] | None
     inputs: Mapping[str, str] = field(default_factory=dict)  # name -> SHA-256
+    call: str = ""  # the model's id of the call: a resumed run does not repeat it
 
     def facts(self) -> dict[str, Quantity]:
         """The numbers of the result."""
@@ -165,6 +166,14 @@ class Project:
             if step["result"] and step["result"].get("name") == name:
                 return {key: Quantity(**value) for key, value in step["result"]["facts"].items()}
         return {}
+
+    def origin(self, name: str) -> tuple[Path, dict[str, Any]]:
+        """The file of an input and the hints it was read with; E_NOT_FOUND for anything else."""
+        record = self.folder / "inputs" / f"{name}.json"
+        if not record.exists():
+            raise DataError("E_NOT_FOUND", f"{name!r} is no input of this project")
+        found = self._input(record)
+        return Path(found["path"]), found["hints"]
 
     def sha256(self, name: str) -> str:
         """The digest of an input's file as it was added, or of a result."""
@@ -289,6 +298,7 @@ class Run:
         error: Mapping[str, str] | None = None,
         draw: Callable[[Data, Path], Sequence[Path]] | None = None,
         new: bool = True,
+        call: str = "",
     ) -> StepRecord:
         """Keep one call: all of its folder appears at once, synced, or nothing does.
 
@@ -317,7 +327,7 @@ class Run:
                 for artifact in artifacts:
                     artifact["path"] = str((folder / artifact["name"]).relative_to(self.project.folder))
                 record = StepRecord(
-                    number, tool, dict(arguments), kept, artifacts, round(seconds, 4), error, {name: self.project.sha256(name) for name in inputs}
+                    number, tool, dict(arguments), kept, artifacts, round(seconds, 4), error, {n: self.project.sha256(n) for n in inputs}, call
                 )
                 (temporary / "step.json").write_bytes(_json(record.__dict__ | {"finished": time.time()}))
                 _sync(temporary / "step.json")

@@ -30,7 +30,7 @@ CROWN = 2670.0  # kg/m3, the usual Bouguer density
 SEA_WATER = 1030.0  # kg/m3
 TERRAIN_RADIUS = 166_735.0  # m, outer radius of Hayford-Bowie zone O
 CELLS = 25_000_000  # nodes a grid may have
-SPLINE_POINTS = 1500  # up to here a biharmonic spline (dense, n^2); beyond, Clough-Tocher
+SMOOTHING = (0.0, 0.03, 0.3, 3.0)  # of the thin-plate splines, for points about one unit apart
 LOW_INCLINATION = 15.0  # deg
 DOWNWARD_SPACINGS = 3.0  # grid spacings a field may be continued down by a plain filter
 
@@ -100,7 +100,7 @@ def _terrain_cost(stations: Gravity, density: float = CROWN, topography: Grid | 
     if topography is None:
         return Cost(0.2, 64.0 * len(stations.value))
     dx, dy = (abs(step) * (111_195.0 if topography.geographic else 1.0) for step in topography.spacing)
-    window = min(int(topography.values.size), math.ceil(2 * TERRAIN_RADIUS / dx) * math.ceil(2 * TERRAIN_RADIUS / dy))
+    window = min(math.prod(topography.values.shape), math.ceil(2 * TERRAIN_RADIUS / dx) * math.ceil(2 * TERRAIN_RADIUS / dy))
     return Cost(4 + len(stations.value) * window / 2.0e6, 200.0 * window + 100.0 * len(stations.value))
 
 
@@ -235,7 +235,7 @@ def _grid_cost(stations: Gravity | Magnetics, spacing: float, degree: int | None
     east, north = stations.coordinates()
     scale = 111_195.0 if stations.geographic else 1.0
     cells = float(np.ptp(east[np.isfinite(east)]) * np.ptp(north[np.isfinite(north)]) * scale**2 / spacing**2)
-    return Cost(2 + 2e-5 * len(east) + 4e-6 * cells, 80 * cells + 500.0 * len(east))
+    return Cost(1 + 4e-4 * len(east) + 3e-5 * cells, 80 * cells + 500.0 * len(east))
 
 
 @tool(
@@ -256,14 +256,14 @@ def _grid_cost(stations: Gravity | Magnetics, spacing: float, degree: int | None
         "minimum curvature grid of {stations}, {spacing}",
         "grid the mag points {stations} with {spacing}",
     ),
-    reference="Uieda 2018, Verde: Processing and gridding spatial data using Green's functions, JOSS 3(30); Sandwell 1987, GRL 14",
+    reference="Sandwell 1987, Biharmonic spline interpolation, GRL 14; trend: Uieda 2018, Verde, JOSS 3(30); squares: Ohtake et al. 2003, ACM TOG 22",
 )
 def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | None = None) -> Grid:
     """A regular map of the stations in metres, less a polynomial trend where a degree is given.
 
-    Trend by least squares, stations weighted against clustering; block means at the grid spacing (against aliasing); then a
-    biharmonic spline up to 1500 blocks, Clough-Tocher cubic beyond; nodes far from any station are masked. The
-    cross-validated misfit comes from holding out every tenth block.
+    Trend by least squares, stations weighted against clustering; block means at the grid spacing (against aliasing); then
+    thin-plate splines, in overlapping squares where the blocks are many; nodes far from any station are masked. The
+    smoothing and the cross-validated misfit come from holding out a tenth of the blocks.
     """
     import verde
     from scipy.spatial import ConvexHull, QhullError
@@ -303,30 +303,33 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
     if stations.quantity == "observed gravity":
         notes.append("observed gravity still holds the latitude and height effects, thousands of mGal; gravity_disturbance takes them out")
 
-    trend, gradient = (np.zeros_like(value), None)
+    trend, gradient = np.zeros_like(value), None
     if degree is not None:
         surface, gradient = _trend(x, y, value, degree, _decluster(x, y, max(spacing, mean_spacing)))
         trend = surface(x, y)
-        notes.append(f"a trend of degree {degree} was taken out: {stations.quantity} above is the residual")
+        notes.append(f"a trend of degree {degree} was taken out")
     residual = value - trend
     facts: dict[str, Quantity] = {}
+    far = max(2.0 * mean_spacing, 1.5 * spacing)
+    near = _near(x, y, east, north, far)
+    grid = np.full((len(north), len(east)), np.nan)
     flat = float(np.ptp(residual)) <= 1e-9 * max(1.0, float(np.ptp(value)))
     block_x, block_y, block = _block_means(x, y, residual, spacing)
-    biharmonic = len(block) <= SPLINE_POINTS
     if flat or len(block) < 4:
         notes.append("the trend explains the stations to rounding: the residual is nothing but zero")
-        grid, fitted = np.full((len(north), len(east)), float(residual.mean())), np.full_like(residual, residual.mean())
+        grid[near], fitted = float(residual.mean()), np.full_like(residual, residual.mean())
     else:
-        surface = _interpolator(block_x, block_y, block, biharmonic)
+        smoothing, misfit = _held_out(block_x, block_y, block, far)
+        splines = _Splines(block_x, block_y, block, smoothing)
         columns, rows = np.meshgrid(east, north)
-        grid, fitted = surface(columns, rows), surface(x, y)
-        facts["cross_validated"] = Quantity(_held_out(block_x, block_y, block, biharmonic), unit, "cross-validated rms misfit at blocks held out")
-        method = "biharmonic spline" if biharmonic else "Clough-Tocher cubic interpolation"
-        notes.append(f"block means at {spacing:g} m ({len(block)} blocks), then {method}")
-    far = max(2.0 * mean_spacing, 1.5 * spacing)
-    grid = np.where(_near(x, y, east, north, far), grid, np.nan)
+        grid[near], fitted = splines(columns[near], rows[near]), splines(x, y)
+        if misfit is not None:
+            facts["cross_validated"] = Quantity(misfit, unit, "cross-validated rms misfit at blocks held out")
+        notes.append(f"means of {len(block)} blocks of {spacing:g} m, then thin-plate splines; smoothing {smoothing:g}"
+                     + (" predicts held-out blocks best" if misfit is not None else ": too few blocks to choose it by"))
+        notes += _outliers(residual - fitted, unit)
     notes.append(f"nodes farther than {far:.4g} m from any station are left empty ({100 * np.isnan(grid).mean():.1f} % of the map)")
-    if not np.isfinite(grid).any():
+    if not near.any():
         raise Refusal("E_DATA", f"no node at {spacing:g} m lies within {far:.4g} m of a station.")
     level = None if height is None or not np.isfinite(height).all() else float(height.mean())
     if level is not None and float(np.ptp(height)) > spacing:  # type: ignore[arg-type]
@@ -463,7 +466,7 @@ def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: 
         values += spectrum.sheet()
         name, unit = f"{grid.quantity} continued {'up' if rise > 0 else 'down'} {abs(rise):g} m", grid.unit
         before, after = (float(np.nanstd(v)) for v in (grid.values, values))
-        if rise < 0 and after > 10 * before:
+        if rise < 0 and after > 3 * before:
             raise Refusal(
                 "E_PHYSICS",
                 f"{notes[0]}: the map's standard deviation would rise from {before:.4g} to {after:.4g} {grid.unit}, which is noise.",
@@ -767,6 +770,16 @@ def _in_frame(stations: Gravity, grid: Grid) -> tuple[Array, Array]:
     return np.asarray(east), np.asarray(north)
 
 
+def _outliers(misfit: Array, unit: str) -> list[str]:
+    """A word on stations that their neighbours contradict."""
+    scatter = 1.4826 * float(np.median(np.abs(misfit - np.median(misfit))))
+    odd = np.flatnonzero(np.abs(misfit) > max(8 * scatter, 1e-6))
+    if not len(odd) or not scatter:
+        return []
+    worst = float(np.abs(misfit[odd]).max())
+    return [f"{len(odd)} stations differ from the map by more than 8 robust deviations ({8 * scatter:.3g} {unit}), the worst by {worst:.3g} {unit}"]
+
+
 def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:
     stated = f"station spacing {mean:.4g} m on average (nearest neighbours {median:.4g} m in the median)"
     if spacing < 0.5 * min(mean, max(median, 1.0)):
@@ -812,32 +825,83 @@ def _block_means(x: Array, y: Array, value: Array, cell: float) -> tuple[Array, 
     return means[0], means[1], means[2]
 
 
-def _interpolator(x: Array, y: Array, value: Array, biharmonic: bool) -> Callable[[Array, Array], Array]:
-    """A surface through these points; beyond their hull Clough-Tocher gives way to the nearest point (the mask cuts it off)."""
-    import verde
+class _Splines:
+    """Thin-plate splines over overlapping squares, each with few enough points, blended smoothly (multi-level partition of unity).
 
-    x0, y0, level = float(x.mean()), float(y.mean()), float(value.mean())
-    scale = 0.5 * max(float(np.ptp(x)), float(np.ptp(y)))
-    at = ((x - x0) / scale, (y - y0) / scale)
-    inner = (verde.Spline(damping=1e-10) if biharmonic else verde.Cubic()).fit(at, value - level)
-    outer = None if biharmonic else verde.KNeighbors(k=1).fit(at, value - level)
+    One spline would need a dense matrix of all points; a cubic over triangles overshoots at thin triangles. A plane is kept exactly.
+    """
 
-    def surface(at_x: Array, at_y: Array) -> Array:
-        where = ((at_x - x0) / scale, (at_y - y0) / scale)
-        found = np.asarray(inner.predict(where))
-        if outer is not None and (beyond := ~np.isfinite(found)).any():
-            found[beyond] = outer.predict((where[0][beyond], where[1][beyond]))
-        return level + found
+    OVERLAP = 1.5  # of the half side of a square
+    POINTS = 300  # in a square
+    FEWEST = 24
 
-    return surface
+    def __init__(self, x: Array, y: Array, value: Array, smoothing: float) -> None:
+        from scipy.spatial import KDTree
+
+        self.centre = np.array([0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())])
+        self.scale = math.sqrt(max(float(np.ptp(x) * np.ptp(y)), 1e-6 * max(float(np.ptp(x)), float(np.ptp(y))) ** 2) / len(x))
+        self.points = (np.column_stack([x, y]) - self.centre) / self.scale  # about one unit apart
+        self.value, self.smoothing, self.tree = value, smoothing, KDTree(self.points)
+        half = 0.5 * float(max(np.ptp(self.points[:, 0]), np.ptp(self.points[:, 1]))) + 1e-9
+        self.squares: list[tuple[Array, float, Array]] = []  # middle, half side, the points in it
+        self._split(np.zeros(2), half, 0)
+
+    def _split(self, middle: Array, half: float, depth: int) -> None:
+        inside = np.flatnonzero(np.abs(self.points - middle).max(axis=1) <= 1.15 * self.OVERLAP * half)
+        if len(inside) > self.POINTS and depth < 24:
+            for dx in (-0.5, 0.5):
+                for dy in (-0.5, 0.5):
+                    self._split(middle + half * np.array([dx, dy]), 0.5 * half, depth + 1)
+            return
+        if len(inside) < min(self.FEWEST, len(self.points)):
+            inside = np.sort(self.tree.query(middle, min(self.FEWEST, len(self.points)))[1])
+        self.squares.append((middle, half, inside))
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Values at these points, which may lie at most half a square outside the data."""
+        from scipy.interpolate import RBFInterpolator
+
+        where = (np.column_stack([np.ravel(x), np.ravel(y)]) - self.centre) / self.scale
+        total, weights = np.zeros(len(where)), np.zeros(len(where))
+        tree_x = np.argsort(where[:, 0], kind="stable")
+        sorted_x = where[tree_x, 0]
+        edge = max(np.abs(middle).max() + half for middle, half, _ in self.squares)
+        clipped = np.clip(where, -edge, edge)  # weights beyond the outermost squares are those of their rim
+        sorted_clip = np.clip(sorted_x, -edge, edge)
+        for middle, half, inside in self.squares:
+            reach = self.OVERLAP * half
+            first, last = np.searchsorted(sorted_clip, [middle[0] - reach, middle[0] + reach])
+            near = tree_x[first:last]
+            near = near[np.abs(clipped[near, 1] - middle[1]) < reach]
+            if not len(near):
+                continue
+            offset = np.abs(clipped[near] - middle) / reach
+            weight = np.prod(np.cos(0.5 * np.pi * np.minimum(offset, 1.0)) ** 2, axis=1)
+            points, value = self.points[inside], self.value[inside]
+            if np.linalg.matrix_rank(points - points.mean(axis=0), tol=1e-6) < 2:
+                local = np.full(len(near), value.mean())
+            else:
+                level = value.mean()
+                local = level + RBFInterpolator(points, value - level, kernel="thin_plate_spline", smoothing=self.smoothing)(where[near])
+            total[near] += weight * local
+            weights[near] += weight
+        with np.errstate(invalid="ignore"):
+            return (total / np.where(weights > 0, weights, np.nan)).reshape(np.shape(x))
 
 
-def _held_out(x: Array, y: Array, value: Array, biharmonic: bool) -> float:
-    """Rms misfit at a tenth of the points, from a surface through the others."""
+def _held_out(x: Array, y: Array, value: Array, far: float) -> tuple[float, float | None]:
+    """The smoothing that predicts a tenth of the points best from the others, and its rms misfit there; points the map would mask do not count."""
+    from scipy.spatial import KDTree
+
     order = np.random.default_rng(0).permutation(len(value))
-    test, rest = order[: max(1, len(order) // 10)], order[max(1, len(order) // 10) :]
-    surface = _interpolator(x[rest], y[rest], value[rest], biharmonic) if len(rest) >= 4 else None
-    return float("nan") if surface is None else float(np.sqrt(np.mean((surface(x[test], y[test]) - value[test]) ** 2)))
+    test, rest = order[: len(order) // 10], order[len(order) // 10 :]
+    distance, _ = KDTree(np.column_stack([x[rest], y[rest]])).query(np.column_stack([x[test], y[test]]))
+    test = test[distance <= far]
+    if len(test) < 3:
+        return 0.0, None
+    misfit = {s: float(np.sqrt(np.mean((_Splines(x[rest], y[rest], value[rest], s)(x[test], y[test]) - value[test]) ** 2))) for s in SMOOTHING}
+    best = min(SMOOTHING, key=lambda s: (misfit[s], s))
+    return best, misfit[best]
 
 
 def _near(x: Array, y: Array, east: Array, north: Array, far: float) -> Array:

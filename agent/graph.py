@@ -1,0 +1,358 @@
+"""The agent: think, guard, act, and check, as a LangGraph graph over a project.
+
+    think   the model sees the catalogue, the tools that fit and the steps so far, and calls a tool or answers
+    guard   numbers nobody gave, units, names, cost; asks the person, refuses, or waits for an approval
+    act     runs the call and keeps it
+    check   binds every number of the answer to its source
+
+A wrong call goes back to the model with the reason; the third in a row ends the request. Checkpoints are SQLite, synced at
+each step, so that a killed process resumes where it was; a step that was kept is not run again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command, interrupt
+
+from moho.agent import act, guard, ledger, offer, prompts
+from moho.agent.registry import Call, estimate, find_tool, prepare
+from moho.agent.state import Conversation
+from moho.errors import DataError, Missing, MohoError, Refusal
+from moho.project import Project, Run, StepRecord
+
+Node = Literal["think", "guard", "act", "check", "__end__"]
+ATTEMPTS = 3  # wrong replies in a row before a request is given up
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a request ended, as every door prints it."""
+
+    run_id: str
+    thread: str
+    status: str  # answered | question | refused | failed
+    answer: str
+    numbers: list[dict[str, Any]]
+    steps: list[StepRecord]
+    about: list[str]
+    candidates: list[str]
+    code: str
+    model: str
+    seconds: float
+    approval: Mapping[str, Any] = field(default_factory=dict)  # what waits for a person, empty for nothing
+
+    def json(self) -> dict[str, Any]:
+        """The object of `moho ask --json`."""
+        artifacts = [dict(artifact) for step in self.steps for artifact in step.artifacts]
+        steps = [
+            {
+                "id": s.id, "tool": s.tool, "arguments": dict(s.arguments), "result": dict(s.result),
+                "artifacts": [a["path"] for a in s.artifacts], "seconds": s.seconds, "error": s.error,
+            }
+            for s in self.steps
+        ]  # fmt: skip
+        return {
+            "schema_version": 1, "run_id": self.run_id, "thread": self.thread, "status": self.status, "answer": self.answer, "numbers": self.numbers,
+            "steps": steps, "citations": [], "artifacts": artifacts, "about": self.about, "candidates": self.candidates, "code": self.code,
+            "approval": dict(self.approval), "model": self.model, "seconds": round(self.seconds, 3),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress that a door may show: what ("think" | "step" | "error") and in words."""
+
+    what: str
+    text: str
+
+
+class Agent:
+    """An agent on one project with one model. `ask` is a request; `resume` answers an approval or continues a killed run."""
+
+    def __init__(
+        self,
+        project: Project,
+        model: BaseChatModel,
+        *,
+        name: str = "",
+        budget: guard.Budget | None = None,
+        approve: bool = False,
+        checkpointer: BaseCheckpointSaver[Any] | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
+        self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
+        self.budget, self.approve = budget or guard.Budget(), approve
+        self._tell = on_event or (lambda event: None)
+        self._graph = self._build().compile(checkpointer=checkpointer)
+
+    # -- doors call these
+
+    def ask(self, request: str, *, thread: str = "") -> Outcome:
+        """The outcome of a request, on a new thread or as the next turn of an old one."""
+        thread = thread or secrets.token_hex(6)
+        run = self.project.start(request, model=self.name, thread=thread)
+        fresh: dict[str, Any] = {
+            "run": run.id, "calls": [], "status": "", "answer": "", "about": [], "candidates": [], "code": "", "numbers": [],
+            "attempts": 0, "sent_back": False, "turns": 0,
+        }  # fmt: skip
+        config = self._config(thread)
+        repairs = self._repairs(config)
+        return self._invoke(fresh | {"messages": [*repairs, HumanMessage(request)]}, config, run)
+
+    def resume(self, thread: str, *, approved: bool | None = None) -> Outcome:
+        """The outcome of a thread that waits for an approval (`approved` says which) or was killed (None)."""
+        config = self._config(thread)
+        snapshot = self._graph.get_state(config)
+        if not snapshot.values.get("run"):
+            raise DataError("E_NOT_FOUND", f"there is no conversation {thread!r} here")
+        run = self.project.run(snapshot.values["run"])
+        if not snapshot.next:
+            return self._outcome(snapshot.values, run, thread, 0.0)
+        waiting = [item for task in snapshot.tasks for item in task.interrupts]
+        if waiting and approved is None:
+            return self._outcome(snapshot.values, run, thread, 0.0, waiting[0].value)
+        return self._invoke(Command(resume={waiting[0].id: approved}) if waiting else None, config, run)
+
+    # -- nodes
+
+    def _think(self, state: Conversation) -> dict[str, Any]:
+        run = self.project.run(state["run"])
+        if state["turns"] >= self.budget.steps:
+            return {"status": "failed", "code": "E_BUDGET", "answer": f"Stopped after {self.budget.steps} turns.", "messages": []}
+        entries = self.project.catalogue()
+        kinds = {name: entry.kind for name, entry in entries.items()}
+        request = _request(state)
+        used = [step.tool for step in run.steps()]
+        offered = offer.choose(_conversation(state), kinds, used)
+        tools = [{"type": "function", "function": {"name": t, "description": find_tool(t).description, "parameters": find_tool(t).schema()}} for t in offered]
+        tools += [{"type": "function", "function": prompts.ASK}, {"type": "function", "function": prompts.REFUSE}]
+        text = prompts.system({name: (entry.kind, entry.line) for name, entry in entries.items()})
+        system = SystemMessage(text, additional_kwargs={"catalogue": kinds})
+        self._tell(Event("think", request))
+        reply = self.model.bind_tools(tools).invoke([system, *state["messages"]])
+        return {"messages": [reply], "turns": state["turns"] + 1}
+
+    def _after_think(self, state: Conversation) -> Node:
+        if state["status"]:
+            return END  # type: ignore[return-value]
+        last = state["messages"][-1]
+        return "guard" if isinstance(last, AIMessage) and last.tool_calls else "check"
+
+    def _guard(self, state: Conversation) -> dict[str, Any]:
+        last = state["messages"][-1]
+        assert isinstance(last, AIMessage)
+        run = self.project.run(state["run"])
+        prepared: list[dict[str, Any]] = []
+        replies: list[ToolMessage] = []
+        for call in last.tool_calls:
+            identity = str(call["id"])
+            if call["name"] in ("ask", "refuse"):
+                return _closed(last, self._control(call["name"], call["args"]))
+            try:
+                arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
+                ready = prepare(call["name"], arguments, self.project.kinds())
+                again = next((s for s in run.steps() if not s.error and s.tool == ready.tool and dict(s.arguments) == ready.arguments), None)
+                if again is not None:
+                    raise ValueError(f"step {again.id} has done exactly this; answer from its result")
+                asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
+            except Missing as missing:
+                return _closed(last, {"status": "question", "answer": str(missing), "about": [missing.argument], "candidates": list(missing.candidates)})
+            except Refusal as refusal:
+                return _closed(last, {"status": "refused", "answer": str(refusal).removesuffix(f" [{refusal.code}]"), "code": refusal.code})
+            except (ValueError, TypeError, MohoError) as error:
+                replies.append(ToolMessage(prompts.failure(getattr(error, "code", "E_ARGUMENT"), str(error)), tool_call_id=identity, status="error"))
+                continue
+            if asked and not self.approve:
+                wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
+                if interrupt(wanted) is not True:
+                    words = f"Not run: {asked}, and that was not approved."
+                    return _closed(last, {"status": "refused", "answer": words, "code": "E_APPROVAL"})
+            prepared.append({"id": identity, "tool": ready.tool, "data": dict(ready.data), "values": dict(ready.values), "notes": notes})
+        wrong = state["attempts"] + 1 if replies and not prepared else 0
+        update: dict[str, Any] = {"messages": replies, "calls": prepared, "attempts": wrong}
+        if wrong >= ATTEMPTS:
+            update |= self._given_up(run, replies)
+        return update
+
+    def _after_guard(self, state: Conversation) -> Node:
+        if state["status"]:
+            return END  # type: ignore[return-value]
+        return "act" if state["calls"] else "think"
+
+    def _act(self, state: Conversation) -> dict[str, Any]:
+        run = self.project.run(state["run"])
+        done = {step.call: step for step in run.steps()}
+        replies: list[ToolMessage] = []
+        failed = 0
+        for item in state["calls"]:
+            call = Call(item["tool"], item["data"], item["values"])
+            try:
+                kept = done.get(item["id"])
+                if kept is not None and kept.error:
+                    raise ValueError(kept.error["message"])
+                step = kept or act.perform(call, run, identity=item["id"], notes=item["notes"])
+                result = step.result
+                text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
+                replies.append(ToolMessage(text, tool_call_id=item["id"]))
+                self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
+            except Missing as missing:
+                replies.append(ToolMessage(prompts.failure("E_MISSING", str(missing)), tool_call_id=item["id"], status="error"))
+                question = {"status": "question", "answer": str(missing), "about": [missing.argument], "candidates": list(missing.candidates)}
+                return {"messages": replies, "calls": []} | question
+            except Refusal as refusal:
+                replies.append(ToolMessage(prompts.failure(refusal.code, str(refusal)), tool_call_id=item["id"], status="error"))
+                words = str(refusal).removesuffix(f" [{refusal.code}]")
+                return {"messages": replies, "calls": [], "status": "refused", "answer": words, "code": refusal.code}
+            except Exception as error:  # the one place where a tool's failure becomes the model's to mend
+                failed += 1
+                self._tell(Event("error", f"{call.tool}: {error}"))
+                code = getattr(error, "code", "E_ARGUMENT")
+                replies.append(ToolMessage(prompts.failure(code, str(error)), tool_call_id=item["id"], status="error"))
+        wrong = state["attempts"] + 1 if failed == len(state["calls"]) else 0
+        update: dict[str, Any] = {"messages": replies, "calls": [], "attempts": wrong}
+        if wrong >= ATTEMPTS:
+            update |= self._given_up(run, replies)
+        return update
+
+    def _after_act(self, state: Conversation) -> Node:
+        return END if state["status"] else "think"  # type: ignore[return-value]
+
+    def _check(self, state: Conversation) -> dict[str, Any]:
+        run = self.project.run(state["run"])
+        steps = [step for step in run.steps() if not step.error]
+        last = state["messages"][-1]
+        text = str(last.content).strip()
+        if not text:
+            return {"status": "failed", "code": "E_DATA", "answer": "The model gave no answer."}
+        checked = ledger.check(text, steps, _conversation(state), list(self.project.catalogue()))
+        if (checked.unbound or checked.unknown) and not state["sent_back"]:
+            words = f"These numbers have no source in a step's result: {', '.join([*checked.unbound, *checked.unknown])}. Write bindings like {{s1.key}}."
+            return {"messages": [SystemMessage(words)], "sent_back": True}
+        return {"status": "answered", "answer": checked.text, "numbers": [number.json() for number in checked.numbers]}
+
+    def _after_check(self, state: Conversation) -> Node:
+        return END if state["status"] else "think"  # type: ignore[return-value]
+
+    # -- below
+
+    def _build(self) -> StateGraph[Conversation]:
+        graph = StateGraph(Conversation)
+        graph.add_node("think", self._think)
+        graph.add_node("guard", self._guard)
+        graph.add_node("act", self._act)
+        graph.add_node("check", self._check)
+        graph.add_edge(START, "think")
+        graph.add_conditional_edges("think", self._after_think, ["guard", "check", END])
+        graph.add_conditional_edges("guard", self._after_guard, ["act", "think", END])
+        graph.add_conditional_edges("act", self._after_act, ["think", END])
+        graph.add_conditional_edges("check", self._after_check, ["think", END])
+        return graph
+
+    def _invoke(self, entry: Any, config: dict[str, Any], run: Run) -> Outcome:
+        started = time.perf_counter()
+        options: dict[str, Any] = {"durability": "sync"} if self._graph.checkpointer else {}
+        state = self._graph.invoke(entry, config, **options)
+        waiting = state.get("__interrupt__") or ()
+        seconds = time.perf_counter() - started
+        outcome = self._outcome(state, run, config["configurable"]["thread_id"], seconds, waiting[0].value if waiting else {})
+        if not waiting:
+            run.finish(outcome.json())
+        return outcome
+
+    def _outcome(self, state: Mapping[str, Any], run: Run, thread: str, seconds: float, approval: Mapping[str, Any] | None = None) -> Outcome:
+        approval = approval or {}
+        status = "question" if approval else state["status"] or "failed"
+        answer = f"Approve? {approval['why']}." if approval else state["answer"]
+        about = ["approval"] if approval else state["about"]
+        return Outcome(
+            run.id, thread, status, answer, state["numbers"], run.steps(), about, state["candidates"], state["code"], self.name, seconds, approval
+        )
+
+    def _control(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The end of a turn that the model chose: a question or a refusal. Its words pass the ledger like any answer."""
+        if name == "ask":
+            about = str(arguments.get("about", ""))
+            return {"status": "question", "answer": str(arguments.get("question", "")) or f"What is the {about}?", "about": [about]}
+        code = "E_SCOPE" if arguments.get("scope") else "E_DATA"
+        return {"status": "refused", "answer": str(arguments.get("reason", "")), "code": code}
+
+    def _given_up(self, run: Run, replies: list[ToolMessage]) -> dict[str, Any]:
+        """After too many wrong calls: what was found so far, or the last reason."""
+        done = [step for step in run.steps() if not step.error and step.facts()]
+        if done and "has done exactly this" in str(replies[-1].content):
+            text = " ".join(f"{q.label or key}: {{s{done[-1].id}.{key}}}." for key, q in list(done[-1].facts().items())[:8])
+            checked = ledger.check(text, done, "")
+            return {"status": "answered", "answer": checked.text, "numbers": [number.json() for number in checked.numbers]}
+        reason = json.loads(str(replies[-1].content))
+        return {"status": "failed", "code": reason["code"], "answer": f"This could not be done: {reason['error']}"}
+
+    def _config(self, thread: str) -> dict[str, Any]:
+        return {"configurable": {"thread_id": thread}, "recursion_limit": 4 * self.budget.steps + 10}
+
+    def _repairs(self, config: dict[str, Any]) -> list[Any]:
+        """What makes an interrupted conversation whole again: calls without replies are taken out before a new turn."""
+        if not self._graph.checkpointer:
+            return []
+        messages = self._graph.get_state(config).values.get("messages", [])
+        answered = {message.tool_call_id for message in messages if isinstance(message, ToolMessage)}
+        return [
+            RemoveMessage(id=str(message.id))
+            for message in messages
+            if isinstance(message, AIMessage) and any(call["id"] not in answered for call in message.tool_calls)
+        ]
+
+
+@contextmanager
+def threads(project: Project) -> Iterator[BaseCheckpointSaver[Any]]:
+    """The project's conversations: one SQLite file."""
+    import sqlite3
+
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    path: Path = project.folder / "threads.sqlite"
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        yield SqliteSaver(connection)
+    finally:
+        connection.close()
+
+
+def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:
+    """`update`, with a reply to every call of the message that ends here, so that the history stays whole."""
+    words = json.dumps({"error": update["answer"], "code": update.get("code", update["status"])}, ensure_ascii=False)
+    return update | {"messages": [ToolMessage(words, tool_call_id=str(call["id"]), status="error") for call in last.tool_calls], "calls": []}
+
+
+def _request(state: Conversation) -> str:
+    return next(str(m.content) for m in reversed(state["messages"]) if isinstance(m, HumanMessage))
+
+
+def _conversation(state: Conversation) -> str:
+    return "\n".join(str(m.content) for m in state["messages"] if isinstance(m, HumanMessage))
+
+
+def _known(state: Conversation) -> list[float]:
+    """Every number that a tool has returned in this conversation."""
+    found: list[float] = []
+    for message in state["messages"]:
+        if isinstance(message, ToolMessage) and message.status != "error":
+            for fact in json.loads(str(message.content)).get("facts", {}).values():
+                values = fact["value"] if isinstance(fact["value"], list) else [fact["value"]]
+                found += [float(v) for v in values if isinstance(v, (int, float))]
+    return found

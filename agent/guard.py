@@ -1,0 +1,88 @@
+"""What stands between a model's call and its execution: whose numbers these are, what it costs, who has to approve.
+
+Units, bounds and names are checked by `registry.prepare`; physics by the tools themselves, which raise `Refusal`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from moho.agent.quantities import said
+from moho.agent.registry import MARK, Call, Cost, find_tool, question
+from moho.errors import Missing, Refusal
+from moho.units import Unit, parse
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one request may use before a person is asked, or at all."""
+
+    steps: int = 25
+    minutes: float = 15.0
+    approve_seconds: float = 60.0
+    memory_share: float = 0.6  # of what is free
+
+
+def provenance(name: str, written: Mapping[str, Any], conversation: str, known: Sequence[float]) -> tuple[dict[str, Any], list[str]]:
+    """The arguments without numbers that nobody gave, and notes on what was left out.
+
+    A number must stand in what the person said (in any unit) or be a result of an earlier step. An optional one that does not is
+    dropped, so that the tool's stated default holds; for a required one the person is asked (Missing).
+    """
+    tool = find_tool(name)
+    by_name = {argument.name: argument for argument in tool.arguments}
+    kept: dict[str, Any] = {}
+    notes: list[str] = []
+    for key, value in written.items():
+        argument = by_name.get(key)
+        if argument is None or argument.unit is None or value is None or value == MARK:
+            kept[key] = value
+            continue
+        parts = value if isinstance(value, (list, tuple)) else str(value).replace(" and ", ",").split(",") if argument.many else [value]
+        if all(said(str(part), conversation, argument) or _measured(part, argument.unit, known) for part in parts):
+            kept[key] = value
+        elif argument.required:
+            raise Missing(key, question(tool, argument))
+        else:
+            notes.append(f"{key} was not given; the default {argument.default} is used")
+    return kept, notes
+
+
+def _measured(value: Any, unit: Unit, known: Sequence[float]) -> bool:
+    try:
+        number = parse(value, Unit(unit.symbol))
+    except ValueError:
+        return True  # prepare says what is wrong with it
+    return any(abs(number - other) <= 5e-3 * abs(other) for other in known)
+
+
+def afford(call: Call, cost: Cost, budget: Budget, free: float) -> str:
+    """What has to be approved about this call, "" for nothing; Refusal when it does not fit the memory that is free (bytes)."""
+    if cost.bytes > budget.memory_share * free:
+        raise Refusal(
+            "E_BUDGET", f"{call.tool} would need {cost.bytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB is free.", "Use larger cells or less data."
+        )
+    if cost.seconds > budget.approve_seconds:
+        return f"{call.tool} is estimated to take {cost.seconds:.0f} s and {cost.bytes / 2**20:.0f} MiB"
+    return ""
+
+
+def free_memory() -> float:
+    """Bytes that a new array may take without swapping; infinite where the system does not say."""
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return float("inf")
+
+
+def fingerprint(call: Call) -> str:
+    """A digest of tool and arguments: an approval holds for exactly these."""
+    return hashlib.sha256(json.dumps([call.tool, call.arguments], sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,146 @@
+"""The language models behind one interface, LangChain's chat model: embedded, any local checkpoint, any compatible endpoint.
+
+    embedded            the packaged 135 M model with the adapter that ships (`embedded:base` without, `embedded:FOLDER` with another)
+    hf:PATH_OR_ID       a checkpoint on disk, or from the hub where the person allows the network
+    openai:URL#NAME     vLLM, Ollama, llama.cpp or a hosted service
+    scripted            a list of replies, for tests and for the perfect model of an evaluation
+
+Messages mean the same for all: the system message carries the catalogue, a tool message the JSON of a step's result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
+
+from moho.agent import decision
+from moho.agent.registry import MARK
+from moho.errors import DataError
+from moho.units import Quantity
+
+
+def make(spec: str, *, key: str = "", network: bool = False) -> BaseChatModel:
+    """The model that `spec` names; DataError with the valid forms otherwise."""
+    scheme, _, rest = spec.partition(":")
+    if scheme == "embedded":
+        return EmbeddedChat(variant=rest)
+    if scheme == "hf" and rest:
+        from moho.agent.checkpoint import CheckpointChat
+
+        return CheckpointChat(path=rest, network=network)
+    if scheme == "openai" and "#" in rest:
+        from langchain_openai import ChatOpenAI
+        from pydantic import SecretStr
+
+        url, _, name = rest.rpartition("#")
+        return ChatOpenAI(base_url=url, model=name, api_key=SecretStr(key or "none"), temperature=0, timeout=120, max_retries=2)
+    raise DataError("E_UNSUPPORTED", f"no such model: {spec!r}", "`embedded`, `hf:PATH_OR_ID` or `openai:BASE_URL#NAME`.")
+
+
+class EmbeddedChat(BaseChatModel):
+    """The embedded model: each turn is one decision under the grammar of `moho.agent.decision`."""
+
+    variant: str = ""
+
+    @property
+    def _llm_type(self) -> str:
+        return "embedded"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+        """Offer tools, as OpenAI-style descriptions; `ask` and `refuse` are part of the grammar anyway."""
+        names = [tool["function"]["name"] for tool in tools]
+        return self.bind(offered=[name for name in names if name not in ("ask", "refuse")], **kwargs)
+
+    def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        from moho.agent.embedded import embedded
+
+        situation = situate(messages, kwargs.get("offered", []))
+        line = embedded(self.variant).decide(situation)
+        return ChatResult(generations=[ChatGeneration(message=message(line, situation, f"call_{len(messages)}"))])
+
+
+def situate(messages: Sequence[BaseMessage], offered: Sequence[str]) -> decision.Situation:
+    """A conversation as the small model sees it."""
+    catalogue: dict[str, str] = {}
+    turns: list[tuple[str, list[decision.Done], str]] = []
+    calls: dict[str, ToolCall] = {}
+    for item in messages:
+        if isinstance(item, SystemMessage):
+            catalogue = dict(item.additional_kwargs.get("catalogue", {}))
+        elif isinstance(item, HumanMessage):
+            turns.append((str(item.content), [], ""))
+        elif isinstance(item, AIMessage):
+            calls |= {str(call["id"]): call for call in item.tool_calls}
+            if item.content and turns:
+                turns[-1] = (*turns[-1][:2], str(item.content))
+        elif isinstance(item, ToolMessage) and turns and (call := calls.get(item.tool_call_id)) is not None:
+            turns[-1][1].append(_done(call, json.loads(str(item.content))))
+    earlier = [(request, "; ".join(done.call for done in steps if not done.error) or reply[:120]) for request, steps, reply in turns[:-1]]
+    request, steps, _ = turns[-1] if turns else ("", [], "")
+    return decision.Situation(request, catalogue, list(offered), steps, earlier)
+
+
+def _done(call: ToolCall, content: dict[str, Any]) -> decision.Done:
+    facts = {key: Quantity(**value) for key, value in content.get("facts", {}).items()}
+    line = decision.write_call(call["name"], call["args"])
+    return decision.Done(int(content.get("step", 0)), line, content.get("result", ""), facts, str(content.get("error", ""))[:160])
+
+
+def message(line: str, situation: decision.Situation, identity: str) -> AIMessage:
+    """The chat message that a decision means: a call, a refusal, or an answer whose numbers are bindings."""
+    chosen = decision.read(line)
+    if chosen.name == "refuse":
+        words = "This is not something that Moho's tools can do with these data."
+        return AIMessage("", tool_calls=[ToolCall(name="refuse", args={"reason": words, "scope": True}, id=identity)])
+    if chosen.name != "answer":
+        return AIMessage("", tool_calls=[ToolCall(name=chosen.name, args=dict(chosen.arguments), id=identity)])
+    return AIMessage(compose(chosen.keys, situation.done))
+
+
+def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> str:
+    """Sentences that state the named results, each number a binding; a premise that differs is corrected."""
+    facts = {f"{step.id}.{key}": quantity for step in done for key, quantity in step.facts.items()}
+    made = [f"“{step.result}”" for step in done if step.result]
+    sentences = [f"Made {' and '.join(made)}."] if made else []
+    for key, premise in keys:
+        label = facts[key].label or key.partition(".")[2].replace("_", " ")
+        words = f"{label[:1].upper()}{label[1:]}: {{s{key}}}"
+        sentences.append(f"{words}, not {premise}." if premise else f"{words}.")
+    return " ".join(sentences)
+
+
+class ScriptedChat(BaseChatModel):
+    """Replies from a list, one a turn: `Reply` objects, or functions of the messages that return one."""
+
+    replies: list[Any]
+    position: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+        """A script needs no tools."""
+        return self
+
+    def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        reply = self.replies[self.position] if self.position < len(self.replies) else AIMessage("")
+        self.position += 1
+        made: AIMessage = reply(messages) if isinstance(reply, Callable) else reply  # type: ignore[arg-type]
+        return ChatResult(generations=[ChatGeneration(message=made)])
+
+
+def call(name: str, identity: str = "", **arguments: Any) -> AIMessage:
+    """A scripted reply that calls a tool."""
+    return AIMessage("", tool_calls=[ToolCall(name=name, args=arguments, id=identity or f"call_{name}")])
+
+
+def open_arguments(args: dict[str, Any]) -> list[str]:
+    """The arguments a model left open with `?`."""
+    return [name for name, value in args.items() if value == MARK]

@@ -1,0 +1,77 @@
+"""Which tools a request is offered: those that fit the project's data, the nearest in meaning first.
+
+Nearness is MiniLM's, between the request and the ways people are known to ask for a tool (its `say`) or its own first line. It
+only shortens the list; the model chooses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+
+import numpy as np
+
+from moho.agent.registry import Tool, load_tools
+from moho.settings import home
+
+MANY = 9  # tools a small model is offered
+
+
+def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY) -> list[str]:
+    """Names of tools for a request, in alphabetical order: those whose data are there, by nearness, and the nearest of the others.
+
+    The nearest tool of all is offered even when its data are missing, so that the refusal can say what is missing; tools used
+    already stay on offer.
+    """
+    ranked = rank(request)
+    held = set(kinds.values())
+    tools = load_tools()
+    fitting = [name for name in ranked if fits(tools[name], held)]
+    missing = [name for name in ranked[:2] if name not in fitting]
+    chosen = dict.fromkeys([*missing, *dict.fromkeys(used), *fitting])
+    return sorted(list(chosen)[:many])
+
+
+def fits(tool: Tool, held: set[str]) -> bool:
+    """Whether every data set the tool requires is of a class the project holds."""
+    return all(any(kind.__name__ in held for kind in a.kinds) for a in tool.arguments if a.is_data and a.required)
+
+
+@lru_cache(maxsize=512)
+def rank(request: str) -> list[str]:
+    """All tools, nearest first."""
+    from moho.knowledge.embed import embed
+
+    owners, vectors = _phrases()
+    asked = embed([part for part in request.split("\n") if part.strip()][-2:] or [request])
+    nearness = (vectors @ asked.T).max(axis=1)
+    best: dict[str, float] = {}
+    for owner, near in zip(owners, nearness, strict=True):
+        best[owner] = max(best.get(owner, -1.0), float(near))
+    return sorted(best, key=lambda name: (-best[name], name))
+
+
+@cache
+def _phrases() -> tuple[list[str], np.ndarray]:
+    """(phrase,) owning tools and (phrase, 384) vectors, kept in Moho's folder under a digest of the phrases."""
+    from moho.knowledge.embed import embed
+
+    owners: list[str] = []
+    texts: list[str] = []
+    for name, tool in sorted(load_tools().items()):
+        phrases = [tool.summary, name.replace("_", " "), *(say.replace("{", "").replace("}", "").replace("_", " ") for say in tool.say)]
+        owners += [name] * len(phrases)
+        texts += phrases
+    key = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    path = home() / "cache" / f"tools-{key}.npy"
+    if path.exists():
+        vectors = np.load(path, allow_pickle=False)
+        if len(vectors) == len(texts):
+            return owners, vectors
+    vectors = embed(texts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{id(vectors)}.npy")
+    np.save(temporary, vectors)
+    temporary.replace(path)
+    return owners, vectors

@@ -1,0 +1,99 @@
+"""Repeating a run without a language model: the kept calls again, on the same inputs, the bytes compared."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from moho import store
+from moho.agent.act import figures, recall
+from moho.agent.registry import execute
+from moho.errors import DataError
+from moho.project import Project
+from moho.survey import Data
+
+
+def replay(project: Project, identity: str) -> list[dict[str, Any]]:
+    """One row an artefact: its name and whether the repeated call gave the same bytes. Inputs that changed raise E_CHANGED."""
+    run = project.run(identity)
+    rows: list[dict[str, Any]] = []
+    made: dict[str, Data] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for step in run.steps():
+            if step.error:
+                continue
+            for name, sha in step.inputs.items():
+                if name not in made and project.sha256(name) != sha:
+                    raise DataError("E_CHANGED", f"{name!r} is not what step {step.id} of run {run.id} worked on")
+            folder = Path(scratch) / str(step.id)
+            folder.mkdir()
+            call = recall({"tool": step.tool, "arguments": step.arguments})
+            result = execute(call, lambda name: made[name] if name in made else project.load(name))
+            result = _noted(result, list(step.result.get("notes", [])))
+            if step.result.get("name"):
+                made[step.result["name"]] = result
+            store.save(result, folder / "result.npz")
+            written = {path.name: store.digest(path) for path in [folder / "result.npz", *figures(result, folder)]}
+            for artifact in step.artifacts:
+                same = written.get(artifact["name"]) == artifact["sha256"]
+                rows.append({"artifact": artifact["path"], "sha256": artifact["sha256"], "same": same})
+    return rows
+
+
+def _noted(result: Data, notes: list[str]) -> Data:
+    """With the notes the guard put behind the tool's own, which are part of the kept bytes."""
+    from dataclasses import replace
+
+    own = list(result.notes)
+    return replace(result, notes=(*own, *notes[len(own) :])) if notes[: len(own)] == own else result
+
+
+def script(project: Project, identity: str) -> str:
+    """A Python program that repeats the run and says for every result whether its bytes are those that were kept."""
+    run = project.run(identity)
+    steps = [step for step in run.steps() if not step.error]
+    results = {step.result.get("name") for step in steps}
+    inputs: dict[str, tuple[str, dict[str, Any]]] = {}
+    for step in steps:
+        for name in step.inputs:
+            if name not in results:
+                entry = project.catalogue()[name]
+                if entry.source != "input":
+                    raise DataError("E_UNSUPPORTED", f"run {run.id} used {name!r}, a result of another run", "Export that run first.")
+                path, hints = project.origin(name)
+                inputs[name] = (str(path), hints)
+    request = " ".join(run.record["request"].split())
+    lines = [
+        f'"""Run {run.id} of Moho, repeated without a language model.',
+        "",
+        f"The request was: {request!r}",
+        '"""',
+        "",
+        "from dataclasses import replace",
+        "from hashlib import sha256",
+        "",
+        "from moho import store",
+        "from moho.agent.registry import Call, execute",
+        "from moho.read import read",
+        "",
+        "data = {",
+        *[f"    {name!r}: read({path!r}{''.join(f', {k}={v!r}' for k, v in hints.items())})," for name, (path, hints) in inputs.items()],
+        "}",
+        "",
+        "",
+        "def call(tool, on, values, name, notes, digest):",
+        '    """Run one tool, keep its result under `name`, and compare its bytes with those kept in the run."""',
+        "    result = execute(Call(tool, on, values), data.__getitem__)",
+        "    data[name] = replace(result, notes=tuple(notes))",
+        "    same = sha256(store.dump(data[name])).hexdigest() == digest",
+        '    print(f"{tool}:", "; ".join(f"{q.label or key} {q}" for key, q in result.facts.items()), "(same bytes)" if same else "(DIFFERENT BYTES)")',
+        "",
+        "",
+    ]
+    for step in steps:
+        call = recall({"tool": step.tool, "arguments": step.arguments})
+        name = step.result.get("name") or f"step {step.id}"
+        digest = next(artifact["sha256"] for artifact in step.artifacts if artifact["name"] == "result.npz")
+        lines.append(f"call({step.tool!r}, {dict(call.data)!r}, {dict(call.values)!r}, {name!r}, {list(step.result.get('notes', []))!r}, {digest!r})")
+    return "\n".join(lines) + "\n"

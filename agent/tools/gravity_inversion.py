@@ -1,0 +1,434 @@
+"""From gravity to a block model of density contrast, and from a buried block to its gravity.
+
+SimPEG supplies prism sensitivities, depth weights and regularisation; the problem is linear, so it is solved exactly in
+data space and the trade-off is set where the misfit equals the error. Gravity is not unique in depth: an ensemble over the
+depth weighting says how far the depth may move. Processing before that is in `potential_fields`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from moho.agent.registry import Cost, tool
+from moho.agent.tools.potential_fields import GRAVITATION, merge, project
+from moho.errors import Missing, Refusal
+from moho.survey import Array, Blocks, Gravity, Grid
+from moho.units import Count, DensityContrast, Depth, Metres, MilliGal, Position, Quantity
+
+DATA = 900  # stations inverted at most; more are averaged in blocks
+CELLS = 12_000  # of a mesh chosen here
+PADDING = 3  # cells beyond the stations on each side
+# (exponent of the depth weighting, smoothing length in cells); the first is the model handed over
+MEMBERS = ((2.0, 1.0), (1.5, 1.0), (2.5, 1.0), (2.0, 3.0))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Data in metres and the mesh that they will get."""
+
+    x: Array  # (datum,) m
+    y: Array
+    height: Array  # (datum,) m, positive up, above the top of the mesh
+    value: Array  # (datum,) mGal
+    crs: str
+    cell: float  # m
+    shape: tuple[int, int, int]  # cells (z, y, x)
+    corner: tuple[float, float]  # m, south-west
+    top: float  # m, height of the top of the mesh
+    spacing: float  # m, between data
+    notes: tuple[str, ...]
+
+    @property
+    def bytes(self) -> float:
+        cells = math.prod(self.shape)
+        return 4.0 * len(self.x) * cells * 5 + 900.0 * cells ** (4 / 3) + 2e8
+
+    @property
+    def seconds(self) -> float:
+        n, cells = len(self.x), math.prod(self.shape)
+        return 8 + 4e-7 * n * cells + len(MEMBERS) * (2e-8 * cells ** (4 / 3) * n + 1e-9 * n**3)
+
+
+def _cost(data: Gravity | Grid, error: float | None = None, cell: float | None = None, depth: float | None = None) -> Cost:
+    plan = _plan(data, cell, depth)
+    return Cost(plan.seconds, plan.bytes)
+
+
+@tool(
+    discipline="gravity",
+    stage="inversion",
+    cost=_cost,
+    say=(
+        "invert {data} for density",
+        "3D gravity inversion of {data}",
+        "Invert {data} with an error of {error}, {cell} cells down to {depth}",
+        "density model under {data}, errors {error}",
+        "what lies under the anomaly in {data}? invert it",
+        "run a smooth 3-D inversion on {data}, cell {cell}",
+        "how deep is the body that makes {data}?",
+        "find density contrast in 3D from {data}, {error} noise",
+        "get me a block model of the subsurface from {data}",
+        "estimate the excess mass and its depth from {data}",
+        "inversion of residual gravity {data} please, mesh {cell}, depth {depth}",
+        "Li-Oldenburg inversion of {data}",
+    ),
+    reference="Li & Oldenburg 1998, 3-D inversion of gravity data, Geophysics 63; Cockett et al. 2015, SimPEG, Computers & Geosciences 85",
+)
+def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Metres | None = None, depth: Metres | None = None) -> Blocks:
+    """The smoothest density contrast (kg/m3), weighted against depth, that explains the residual gravity to its error.
+
+    `error` is one standard deviation. Depth is below the lowest station. The centre of mass is that of the cells above half
+    the largest contrast; the depth range is that of an ensemble over depth weighting (exponents 1.5, 2, 2.5) and smoothing:
+    it shows the ambiguity of the method, and is no confidence interval.
+    """
+    if error is not None and error <= 0:
+        raise ValueError(f"error must be above 0 mGal, got {error:g}")
+    plan = _plan(data, cell, depth)
+    if plan.bytes > 0.6 * (free := _free_memory()):
+        raise Refusal(
+            "E_LIMIT",
+            f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.",
+            f"Use cells of {plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3):.3g} m or larger.",
+        )
+    notes = [*plan.notes]
+    sigma = error
+    if sigma is None:
+        scatter, span = _scatter(plan), float(np.ptp(plan.value))
+        sigma = max(scatter, 0.01 * span)
+        origin = "from the scatter of stations about their neighbours" if scatter >= 0.01 * span else f"1 % of the range; the scatter, {scatter:.3g}, is less"
+        notes.append(f"error taken as {sigma:.3g} mGal: {origin}")
+    if float(np.abs(plan.value).max()) < 2 * sigma:
+        raise Refusal("E_DATA", f"the largest value, {np.abs(plan.value).max():.3g} mGal, is within two errors of {sigma:.3g} mGal: nothing to invert.")
+
+    mesh, sensitivity = _sensitivity(plan)
+    members = [_solve(plan, mesh, sensitivity, sigma, exponent, length) for exponent, length in MEMBERS]
+    contrast, predicted, misfit = members[0]
+    z, y, x = (np.arange(n + 1) * plan.cell + start for n, start in zip(plan.shape, (0.0, plan.corner[1], plan.corner[0]), strict=True))
+    centres = [_centre(values, x, y, z) for values, _, _ in members]
+    depths = [centre[2] for centre in centres]
+    volume = plan.cell**3
+    mass = float(contrast.sum() * volume)
+    total = _mass_from_data(plan, centres[0])
+    if abs(misfit - 1) > 0.1:
+        notes.append(f"the data could be explained to {misfit:.2f} times the error only" if misfit > 1 else f"a model of nothing explains them to {misfit:.2f}")
+    if contrast[-1].size and float(np.abs(contrast[-1]).max()) > 0.5 * float(np.abs(contrast).max()):
+        notes.append("the largest contrasts reach the bottom of the mesh: ask for a greater depth")
+    notes.append("z is down from the lowest station; SimPEG's gz is up and its sign is turned here: positive mGal means pull downward")
+    notes.append(f"{len(members)} models over depth-weighting exponents and smoothing lengths; gravity alone does not fix depth or contrast")
+    metres = f" ({plan.crs})"
+    facts = {
+        "centre_x": Quantity(centres[0][0], "m", f"easting of the centre of mass{metres}"),
+        "centre_y": Quantity(centres[0][1], "m", f"northing of the centre of mass{metres}"),
+        "centre_depth": Quantity(centres[0][2], "m", "depth of the centre of mass"),
+        "depth_range": Quantity([min(depths), max(depths)], "m", "depth range of the centre over the ensemble"),
+        "excess_mass": Quantity(mass, "kg", "excess mass of the model"),
+        "gauss_mass": Quantity(total, "kg", "excess mass from the data by Gauss's theorem"),
+        "contrast": Quantity([float(contrast.min()), float(contrast.max())], "kg/m3", "density contrast range"),
+        "misfit": Quantity(misfit, "", "misfit phi_d/N"),
+        "error": Quantity(float(sigma), "mGal", "error of a datum"),
+        "rms": Quantity(float(np.sqrt(np.mean((predicted - plan.value) ** 2))), "mGal", "rms misfit"),
+        "data": Quantity(len(plan.x), "", "data"),
+        "cells": Quantity(math.prod(plan.shape), "", "cells"),
+        "cell": Quantity(plan.cell, "m", "cell size"),
+        "depth": Quantity(float(z[-1]), "m", "depth of the mesh"),
+    }
+    arrays: dict[str, Array] = {"x": plan.x, "y": plan.y, "height": plan.height + plan.top, "observed": plan.value, "predicted": predicted}
+    arrays |= {f"member_{k}": values.astype(np.float32) for k, (values, _, _) in enumerate(members[1:], 1)}
+    return Blocks(
+        title=data.title, facts=facts, notes=tuple(notes), values=contrast, x_edges=x, y_edges=y, z_edges=z, quantity="density contrast",
+        unit="kg/m3", crs=plan.crs, arrays=arrays,
+    )  # fmt: skip
+
+
+@tool(
+    discipline="gravity",
+    stage="modelling",
+    say=(
+        "gravity of a block {width} wide from {depth_top} to {depth_base}, contrast {density_contrast}",
+        "forward model a prism {depth_top} to {depth_base} deep, {width} by {length}, {density_contrast}",
+        "what anomaly would a buried block with {density_contrast} make, top {depth_top}, base {depth_base}, width {width}?",
+        "compute the gravity effect of a box {width} x {length} with {density_contrast} between {depth_top} and {depth_base}",
+        "synthetic gravity over a body: {density_contrast}, {depth_top}-{depth_base}, {width} across",
+        "how big is the anomaly of a {width} ore body at {depth_top}, base {depth_base}, {density_contrast}",
+        "model gravity for prism at {x} {y}, {depth_top} to {depth_base}, width {width}, {density_contrast}",
+        "prism forward, {density_contrast}, {depth_top}..{depth_base}, {width}",
+    ),
+    reference="Nagy, Papp & Benedek 2000, The gravitational potential and its derivatives for the prism, J. Geodesy 74",
+)
+def gravity_forward(
+    depth_top: Depth,
+    depth_base: Depth,
+    width: Metres,
+    density_contrast: DensityContrast,
+    length: Metres | None = None,
+    x: Position = 0.0,
+    y: Position = 0.0,
+    nodes: Count = 61,
+) -> Grid:
+    """The vertical pull (mGal, positive down) of a rectangular block on a level map over it, five depths or widths to each side."""
+    if not depth_top < depth_base:
+        raise ValueError(f"depth_top must be less than depth_base, got {depth_top:g} and {depth_base:g} m")
+    if not 5 <= nodes <= 1001:
+        raise ValueError(f"nodes must be from 5 to 1001, got {nodes}")
+    if density_contrast == 0:
+        raise ValueError("a density contrast of 0 makes no gravity")
+    import harmonica
+
+    across = width if length is None else length
+    half = 2.5 * max(depth_base, width, across)
+    axis = np.linspace(-half, half, nodes)
+    east, north = np.meshgrid(x + axis, y + axis)
+    prism = np.array([[x - width / 2, x + width / 2, y - across / 2, y + across / 2, -depth_base, -depth_top]])
+    pull = harmonica.prism_gravity((east, north, np.zeros_like(east)), prism, np.array([float(density_contrast)]), field="g_z", parallel=False)
+    value = np.asarray(pull)
+    extreme = float(value.flat[int(np.argmax(np.abs(value)))])
+    mass = density_contrast * width * across * (depth_base - depth_top)
+    facts = {
+        "peak": Quantity(extreme, "mGal", "largest anomaly"),
+        "range": Quantity([float(value.min()), float(value.max())], "mGal", "anomaly range"),
+        "excess_mass": Quantity(float(mass), "kg", "excess mass"),
+    }
+    notes = (f"block {width:g} m east by {across:g} m north, {depth_top:g} to {depth_base:g} m deep, {density_contrast:g} kg/m3; stations on a plane at depth 0",)
+    return Grid(title="buried block", facts=facts, notes=notes, values=value, x=x + axis, y=y + axis, quantity="residual gravity", unit="mGal", height=0.0)
+
+
+# Data and mesh --------------------------------------------------------------------------------------------------------
+
+
+def _plan(data: Gravity | Grid, cell: float | None, depth: float | None) -> _Plan:
+    """Data thinned and in metres, the regional taken off where it is still in, and a mesh for them."""
+    notes: list[str] = []
+    if data.quantity == "observed gravity":
+        raise Refusal("E_DATA", "observed gravity cannot be inverted for density contrast.", "Reduce it (bouguer_terrain) and take out the regional first.")
+    if isinstance(data, Grid):
+        if data.unit != "mGal":
+            raise Refusal("E_UNITS", f"a gravity map in mGal is wanted; this one is {data.quantity} in {data.unit}.")
+        if data.geographic:
+            raise Refusal("E_GEOMETRY", "the inversion needs a map in metres, this one is in degrees.", "grid_trend projects stations to metres.")
+        columns, rows = np.meshgrid(data.x, data.y)
+        good = np.isfinite(data.values)
+        x, y, value, crs = columns[good], rows[good], data.values[good], data.crs
+        height = None if data.height is None else np.full(len(x), float(data.height))
+        if empty := int((~good).sum()):
+            notes.append(f"{empty} empty nodes left out")
+    else:
+        x, y, crs, said = project(data)
+        value, height = data.value, data.height
+        good = np.isfinite(value) & np.isfinite(x) & np.isfinite(y) & (np.isfinite(height) if height is not None else True)
+        if lost := int((~good).sum()):
+            notes.append(f"{lost} of {len(good)} stations without value, height or coordinates were left out")
+        x, y, value, height, merged = merge(x[good], y[good], value[good], None if height is None else height[good])
+        notes += said + merged
+    if len(x) < 16:
+        raise Refusal("E_DATA", f"{len(x)} data are too few for a 3-D inversion; at least 16 are needed.")
+    if float(np.ptp(value)) == 0:
+        raise Refusal("E_DATA", f"all {len(value)} values are {float(value[0]):g} mGal; there is no anomaly to invert.")
+    width, length = float(np.ptp(x)), float(np.ptp(y))
+    if min(width, length) < 0.05 * max(width, length):
+        raise Refusal("E_GEOMETRY", f"the data cover {width:g} by {length:g} m: a profile does not constrain a 3-D model.")
+    if height is None:
+        height = np.zeros(len(x))
+        notes.append("no heights: the data are taken to lie on one level, the top of the model")
+    spacing = math.sqrt(width * length / len(x))
+    if len(x) > DATA:
+        spacing *= math.sqrt(len(x) / DATA)
+        count = len(x)
+        x, y, value, height = _thin(x, y, value, height, spacing)
+        notes.append(f"{count} data averaged in blocks of {spacing:.3g} m to {len(x)}")
+    x, y, value, height = (np.asarray(array, dtype=float) for array in (x, y, value, height))
+    value, said = _regional(x, y, value, data.quantity)
+    notes += said
+    if relief := float(np.ptp(height)):
+        notes.append(f"stations lie up to {relief:.0f} m above the top of the model; rock between is not modelled")
+    return _mesh_for(x, y, height, value, crs, spacing, cell, depth, notes)
+
+
+def _mesh_for(
+    x: Array, y: Array, height: Array, value: Array, crs: str, spacing: float, cell: float | None, depth: float | None, notes: list[str]
+) -> _Plan:
+    width, length = float(np.ptp(x)), float(np.ptp(y))
+    reach = 0.5 * min(width, length) if depth is None else depth
+    chosen = _tidy(spacing) if cell is None else cell
+
+    def shape(size: float) -> tuple[int, int, int]:
+        return max(2, math.ceil(reach / size - 1e-9)), math.ceil(length / size - 1e-9) + 1 + 2 * PADDING, math.ceil(width / size - 1e-9) + 1 + 2 * PADDING
+
+    while cell is None and math.prod(shape(chosen)) > CELLS:
+        chosen = _tidy(1.1 * chosen)
+    if cell is None:
+        notes.append(f"cells of {chosen:g} m, from the spacing of the data ({spacing:.4g} m)")
+    elif cell < 0.4 * spacing:
+        notes.append(f"cells of {cell:g} m are finer than the data ({spacing:.4g} m apart) can resolve")
+    if chosen > 0.25 * min(width, length):
+        raise ValueError(f"cells of {chosen:g} m are too large for data over {width:.4g} by {length:.4g} m")
+    if depth is None:
+        notes.append(f"model depth {reach:.4g} m, half the shorter side of the survey")
+    elif depth > max(width, length):
+        notes.append(f"a depth of {depth:g} m is more than the survey is wide ({max(width, length):.4g} m): the data say little there")
+    size = shape(chosen)
+    middle = 0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())
+    corner = float(middle[0] - 0.5 * size[2] * chosen), float(middle[1] - 0.5 * size[1] * chosen)
+    top = float(height.min())
+    return _Plan(x, y, height - top, value, crs, float(chosen), size, corner, top, spacing, tuple(notes))
+
+
+def _thin(x: Array, y: Array, value: Array, height: Array, size: float) -> tuple[Array, Array, Array, Array]:
+    cells = np.floor(np.column_stack([y - y.min(), x - x.min()]) / size).astype(np.int64)
+    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    means = [np.bincount(where.ravel(), weights=array) / counts for array in (x, y, value, height)]
+    return means[0], means[1], means[2], means[3]
+
+
+def _regional(x: Array, y: Array, value: Array, quantity: str) -> tuple[Array, list[str]]:
+    """Values less a plane through the border data, unless they are a residual already."""
+    rim = np.zeros(len(x), dtype=bool)
+    for axis in (x, y):
+        at = (axis - axis.min()) / np.ptp(axis)
+        rim |= (at < 0.08) | (at > 0.92)
+    if rim.sum() < 8:
+        rim[:] = True
+    if quantity.startswith("residual"):
+        level = float(np.median(value[rim]))
+        return value, [f"taken as a residual: no regional removed; the median along the border is {level:.3g} mGal"]
+    u, v = x - x.mean(), y - y.mean()
+    scale = max(float(np.ptp(u)), float(np.ptp(v)))
+    design = np.column_stack([np.ones_like(u), u / scale, v / scale])
+    plane = np.linalg.lstsq(design[rim], value[rim], rcond=None)[0]
+    slopes = 1000 * plane[1:] / scale
+    return value - design @ plane, [
+        f"{quantity} holds the regional: a plane through the {int(rim.sum())} border data was taken off "
+        f"({plane[0]:.4g} mGal in the middle, {slopes[0]:.3g} mGal/km east, {slopes[1]:.3g} mGal/km north)"
+    ]
+
+
+def _scatter(plan: _Plan) -> float:
+    """Robust standard deviation of data about a quadratic surface through their neighbours, mGal."""
+    from scipy.spatial import KDTree
+
+    points = np.column_stack([plan.x, plan.y])
+    count = min(13, len(points))
+    _, near = KDTree(points).query(points, k=count)
+    misfits = []
+    for k, around in enumerate(near):
+        u, v = ((points[around] - points[k]) / plan.spacing).T
+        design = np.column_stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+        hat = design @ np.linalg.pinv(design)
+        at = int(np.flatnonzero(around == k)[0]) if (around == k).any() else 0
+        if (free := 1 - hat[at, at]) > 0.05:
+            misfits.append(float((plan.value[around] - hat @ plan.value[around])[at]) / math.sqrt(free))
+    return 1.4826 * float(np.median(np.abs(misfits))) if misfits else 0.0
+
+
+def _free_memory() -> float:
+    """Bytes the machine can still give."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return 1024.0 * float(line.split()[1])
+    except OSError:
+        pass
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):
+        return 4e9
+
+
+def _tidy(size: float) -> float:
+    """To two significant digits."""
+    return float(f"{size:.2g}")
+
+
+# Inversion ------------------------------------------------------------------------------------------------------------
+
+
+def _sensitivity(plan: _Plan) -> tuple[Any, Array]:
+    """The SimPEG mesh (z up, top at 0) and (datum, cell) mGal, positive down, per kg/m3."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SimPEG announces its own deprecations on import
+        import discretize
+        from simpeg import maps
+        from simpeg.potential_fields import gravity
+
+        nz, ny, nx = plan.shape
+        origin = [plan.corner[0], plan.corner[1], -nz * plan.cell]
+        mesh = discretize.TensorMesh([np.full(n, plan.cell) for n in (nx, ny, nz)], origin=origin)
+        points = np.column_stack([plan.x, plan.y, plan.height + 1e-3 * plan.cell])  # a hair above the top: not on a prism's face
+        survey = gravity.Survey(gravity.SourceField([gravity.Point(points, components="gz")]))
+        simulation = gravity.Simulation3DIntegral(
+            mesh, survey=survey, rhoMap=maps.IdentityMap(nP=mesh.n_cells), engine="choclo", numba_parallel=False, store_sensitivities="ram"
+        )
+        return mesh, -np.asarray(simulation.G) / 1000.0  # SimPEG: gz up, g/cm3
+
+
+def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: float, exponent: float, length: float) -> tuple[Array, Array, float]:
+    """Model (z, y, x) in kg/m3, predicted data in mGal and phi_d/N, at the trade-off where phi_d/N is 1.
+
+    With R the regularisation, m = R^-1 G' (G R^-1 G' + beta S^2)^-1 d for any beta: one factorisation serves all.
+    """
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import splu
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from simpeg import regularization
+        from simpeg.utils import depth_weighting
+
+        weights = depth_weighting(mesh, 0.0, exponent=exponent, threshold=0.5 * plan.cell)
+        rule = regularization.WeightedLeastSquares(
+            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights}, reference_model=np.zeros(mesh.n_cells)
+        )
+        hessian = rule.deriv2(np.zeros(mesh.n_cells)).tocsc()
+    factor = splu(hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    spread = factor.solve(np.ascontiguousarray(sensitivity.T, dtype=float))  # (cell, datum)
+    kernel = sensitivity @ spread
+    power, basis = eigh(0.5 * (kernel + kernel.T))
+    seen = basis.T @ plan.value
+    power = np.maximum(power, 0.0)
+
+    def misfit(log_beta: float) -> float:
+        beta = math.exp(log_beta)
+        return float(np.sum((beta / (power + beta) * seen) ** 2)) / (len(seen) * sigma**2)
+
+    low, high = math.log(1e-10 * power[-1]), math.log(1e6 * power[-1])
+    if misfit(low) > 1:
+        high = low
+    for _ in range(80):  # phi_d grows with beta
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if misfit(middle) < 1 else (low, middle)
+    beta = math.exp(0.5 * (low + high))
+    weights_of_data = basis @ (seen / (power + beta))
+    model = spread @ weights_of_data
+    predicted = sensitivity @ model
+    nz, ny, nx = plan.shape
+    up = model.reshape(nz, ny, nx)  # discretize counts x first, z last and upward
+    return up[::-1].copy(), np.asarray(predicted, dtype=float), float(np.mean(((predicted - plan.value) / sigma) ** 2))
+
+
+def _centre(values: Array, x: Array, y: Array, z: Array) -> tuple[float, float, float]:
+    """Centre of mass (x, y, z down) of the cells above half the largest contrast, of its sign."""
+    flat = values.ravel()
+    peak = flat[int(np.argmax(np.abs(flat)))]
+    body = np.where(values * np.sign(peak) >= 0.5 * abs(peak), np.abs(values), 0.0)
+    mids = [0.5 * (edges[1:] + edges[:-1]) for edges in (z, y, x)]
+    total = body.sum()
+    found = [float((body.sum(axis=tuple(a for a in range(3) if a != axis)) * mid).sum() / total) for axis, mid in enumerate(mids)]
+    return found[2], found[1], found[0]
+
+
+def _mass_from_data(plan: _Plan, centre: tuple[float, float, float]) -> float:
+    """Excess mass by Gauss's theorem: the flux through the map over the share of the half-space's solid angle the map fills, seen from the body."""
+    area = float(np.ptp(plan.x) + plan.spacing) * float(np.ptp(plan.y) + plan.spacing)
+    flux = float(np.mean(plan.value)) * 1e-5 * area / (2 * math.pi * GRAVITATION)
+    pad, h = 0.5 * plan.spacing, centre[2] + float(plan.height.mean())
+    angle = 0.0
+    for a in (float(plan.x.max()) + pad - centre[0], centre[0] - float(plan.x.min()) + pad):
+        for b in (float(plan.y.max()) + pad - centre[1], centre[1] - float(plan.y.min()) + pad):
+            angle += math.atan(a * b / (h * math.sqrt(a * a + b * b + h * h)))
+    return flux / max(angle / (2 * math.pi), 0.05)

@@ -1,0 +1,291 @@
+"""Impedance from stacked traces: a linear inversion of the convolutional model around a low-frequency model from a well.
+
+The wavelet, the well's impedance in time and the sign convention are those of `seismic_modelling`. What the seismic band
+does not hold comes from the prior, and the result says so.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+
+from moho.agent.registry import tool
+from moho.agent.tools.seismic_modelling import impedance_in_time, ricker
+from moho.agent.tools.seismic_processing import amplitudes, in_time, trapezoid
+from moho.errors import Missing, Refusal
+from moho.survey import Array, Seismic, Well
+from moho.units import Hertz, Quantity
+
+
+@tool(
+    discipline="seismic",
+    stage="inversion",
+    reference="Russell and Hampson 1991, Comparison of poststack seismic inversion methods, SEG Expanded Abstracts, 876-878",
+    say=(
+        "Invert {line} for acoustic impedance using {well}",
+        "impedance inversion of {line} with the low-frequency model from {well}",
+        "poststack inversion {line}, {well}, wavelet {frequency}",
+        "Turn {line} into impedance",
+        "AI inversion of {line}, low frequencies below {low_frequency} from {well}",
+        "I need an impedance section from {line} and {well}",
+        "run a model-based inversion on {line} with {well}, {frequency} Ricker",
+        "please to invert the seismic {line} with well {well}",
+        "calculate acoustic impedance along {line} pls",
+        "get rock properties from {line}: absolute impedance tied to {well}",
+        "seismic inversion {line} {well}",
+    ),
+)
+def poststack_impedance(
+    line: Seismic,
+    well: Well | None = None,
+    frequency: Annotated[Hertz, "peak frequency of a Ricker wavelet"] | None = None,
+    low_frequency: Annotated[Hertz, "upper end of the low-frequency model"] = 8,
+) -> Seismic:
+    """Acoustic impedance of every sample, kg/m2/s.
+
+    Minimises |s G m - d|^2 + lambda s^2 |m - m0|^2 for m = ln(impedance): G is a zero-phase wavelet on half the derivative of m, s
+    scales the synthetic of the well to the section, m0 is the well's ln(impedance) below `low_frequency`, the same on all
+    traces. lambda follows the discrepancy principle: the misfit expected of the noise between neighbouring traces. The wavelet
+    is a Ricker where `frequency` is given, else zero phase with the mean amplitude spectrum of the section.
+    """
+    data, live, notes = _checked(line, well, frequency, low_frequency)
+    assert well is not None
+    samples, dt = data.shape[1], line.dt
+    _, time, impedance, words = impedance_in_time(well)
+    truth, logged = _on_samples(time, np.log(impedance), line)
+    prior = _low_pass(truth, dt, low_frequency)
+    wavelet, wavelet_words = _wavelet(data[live], dt, frequency, line.band)
+    operator = _operator(wavelet, samples)
+    near, correlate, place_words = _place(line, well, live)
+    scale = _scale(data, operator @ truth, logged, near)
+    sign = -1.0 if line.polarity == "SEG reverse" else 1.0
+    d = (sign / scale) * data[live].astype(np.float64)
+    noise, noise_words = _noise_share(d, np.diff(np.flatnonzero(live)) == 1, 4e-4 if frequency else 2.5e-3)
+    residual = d - operator @ prior
+    damping, weight, frequencies = _damping(wavelet, d, residual, noise, dt)
+    change, predicted = _solved(operator, residual, damping)
+    misfit = float(np.sqrt(np.mean((residual - predicted) ** 2) / np.mean(d**2)))
+    model = np.tile(prior, (len(data), 1))
+    model[live] += change
+    used = frequencies[weight >= 0.5]
+    band = (float(used.min()), float(used.max())) if len(used) else (float(low_frequency), float(low_frequency))
+    result = np.exp(model).astype(np.float32)
+    facts = {
+        "misfit": Quantity(round(100 * misfit, 3), "%", "misfit (rms of the residual over rms of the data)"),
+        "noise": Quantity(round(100 * float(np.sqrt(noise)), 3), "%", "noise estimated between neighbouring traces (rms over rms)"),
+        "band": Quantity([round(band[0], 2), round(band[1], 2)], "Hz", "band the seismic resolves"),
+        "prior_below": Quantity(float(low_frequency), "Hz", "frequency below which the well's low-frequency model decides"),
+        "range": Quantity([float(result[live].min()), float(result[live].max())], "kg/m2/s", "acoustic impedance range"),
+        "mean": Quantity(float(result[live].mean()), "kg/m2/s", "mean acoustic impedance"),
+        "damping": Quantity(float(damping), "", "regularisation weight lambda"),
+        "well_interval": Quantity([round(float(time[0]), 4), round(float(time[-1]), 4)], "s", "logged interval in two-way time"),
+    }
+    if correlate:
+        best = int(near[0])
+        smooth = _low_pass(truth, dt, band[1])
+        facts["well_correlation"] = Quantity(_correlation(model[best, logged], smooth[logged]), "", "correlation with the well's impedance")
+    gap = [] if band[0] <= low_frequency else [f"nothing decides between {low_frequency:g} and {band[0]:.3g} Hz: raise low_frequency to close the gap"]
+    if line.band is not None:
+        low, high = line.band
+        gap.append(f"an earlier filter left {low:g} to {high:g} Hz: frequencies above {high:g} Hz are missing, below {low:g} Hz only the prior speaks")
+    lambda_words = f"lambda {damping:.3g} by the discrepancy principle: the misfit is meant to reach the noise of {100 * np.sqrt(noise):.2g} %"
+    return line.made(
+        facts=facts,
+        notes=(
+            f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model of the well, above it nothing",
+            *gap, f"{lambda_words} ({noise_words})", wavelet_words, place_words, *words, *_polarity_words(line), *notes,
+        ),  # fmt: skip
+        title=f"impedance of {line.title}".strip(),
+        data=result,
+        quantity="acoustic impedance",
+        unit="kg/m2/s",
+    )
+
+
+def _checked(line: Seismic, well: Well | None, frequency: float | None, low_frequency: float) -> tuple[Array, Array, tuple[str, ...]]:
+    in_time(line, "a convolutional inversion with a wavelet in Hz")
+    if line.quantity != "amplitude":
+        message = f"this section holds {line.quantity}, not reflection amplitudes: impedance cannot come from it."
+        raise Refusal("E_PHYSICS", message, "Use the stack itself.")
+    if well is None:
+        raise Missing("well", "Which well gives the low-frequency model? Seismic alone holds no absolute impedance.")
+    for name, value in (("wavelet frequency", frequency), ("low_frequency", low_frequency)):
+        if value is not None and not value < line.nyquist:
+            raise Refusal("E_PHYSICS", f"the {name} of {value:g} Hz is not below the Nyquist frequency of {line.nyquist:g} Hz.")
+    if line.data.shape[1] < 16:
+        raise Refusal("E_PHYSICS", f"{line.data.shape[1]} samples a trace are too few for an inversion; it needs 16.")
+    data, live, notes = amplitudes(line)
+    if not live.all():
+        notes = (*notes, "the dead traces hold the low-frequency model alone")
+    if any(step.tool == "gain_agc" for step in line.history):
+        notes = (*notes, "the line went through a gain: contrasts along a trace are not to scale")
+    return data, live, notes
+
+
+def _on_samples(time: Array, values: Array, line: Seismic) -> tuple[Array, Array]:
+    """((sample,) mean of the log around each sample, constant beyond it; (sample,) bool where it was logged)."""
+    centres = line.times
+    edges = np.concatenate([centres - line.dt / 2, [centres[-1] + line.dt / 2]])
+    integral = np.concatenate([[0.0], np.cumsum(np.diff(time) * 0.5 * (values[1:] + values[:-1]))])
+    at = np.clip(edges, time[0], time[-1])
+    width = np.diff(at)
+    logged = width > 0.5 * line.dt
+    if logged.sum() < 8:
+        message = f"the logs cover {time[0]:.3f} to {time[-1]:.3f} s, the section {centres[0]:.3f} to {centres[-1]:.3f} s: {int(logged.sum())} samples in common."
+        raise Refusal("E_GEOMETRY", message, "Take a well and a section of the same interval, or check datum and checkshots.")
+    mean = np.diff(np.interp(at, time, integral)) / np.where(width > 0, width, 1)
+    return np.interp(centres, centres[logged], mean[logged]), logged
+
+
+def _low_pass(values: Array, dt: float, frequency: float) -> Array:
+    """Gaussian low-pass, half amplitude at `frequency`, held constant beyond the ends."""
+    from scipy.ndimage import gaussian_filter1d
+
+    sigma = np.sqrt(np.log(2) / 2) / (np.pi * frequency) / dt
+    return np.asarray(gaussian_filter1d(values, sigma, mode="nearest"))
+
+
+def _wavelet(data: Array, dt: float, frequency: float | None, band: tuple[float, float] | None) -> tuple[Array, str]:
+    """(odd number of samples, peak 1 in the middle; how it was made)."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    if frequency is not None:
+        half = max(4, int(np.ceil(1.5 / frequency / dt)))
+        wavelet = ricker(np.arange(-half, half + 1) * dt, frequency)
+        words = f"{frequency:g} Hz zero-phase Ricker"
+        if band is not None:
+            size = next_fast_len(8 * half)
+            response = trapezoid(np.fft.rfftfreq(size, dt), (0.5 * band[0], band[0], band[1], 1.25 * band[1]))
+            wavelet = np.roll(irfft(rfft(wavelet, size) * response, size), half)[: 4 * half + 1]
+            wavelet, words = wavelet[half : 3 * half + 1], words + f", filtered to {band[0]:g} to {band[1]:g} Hz as the line was"
+        return wavelet / np.abs(wavelet).max(), words
+    samples = data.shape[1]
+    half = min(max(8, round(0.1 / dt)), samples // 3)
+    size = next_fast_len(2 * samples, real=True)
+    taper = np.hanning(samples).astype(np.float32)
+    power = np.zeros(size // 2 + 1)
+    for start in range(0, len(data), 64):
+        power += np.sum(np.abs(rfft(data[start : start + 64] * taper, size, axis=1)) ** 2, axis=0)
+    correlation = irfft(power, size)[: half + 1] * (0.5 + 0.5 * np.cos(np.pi * np.arange(half + 1) / (half + 1)))
+    smooth = np.maximum(np.real(rfft(np.concatenate([correlation, np.zeros(size - 2 * half - 1), correlation[:0:-1]]), size)), 0)
+    centred = np.roll(irfft(np.sqrt(smooth), size), half)[: 2 * half + 1] * np.hanning(2 * half + 3)[1:-1]
+    peak = float(np.fft.rfftfreq(size, dt)[smooth.argmax()])
+    return centred / np.abs(centred).max(), f"zero-phase wavelet with the section's own spectrum (peak {peak:.3g} Hz); reflectivity taken as white"
+
+
+def _operator(wavelet: Array, samples: int) -> Any:
+    """Sparse (sample, sample): half the central derivative of ln(impedance), convolved with the wavelet."""
+    from scipy.sparse import diags
+
+    half = len(wavelet) // 2
+    derivative = diags([np.full(samples - 1, -0.25), np.full(samples - 1, 0.25)], [-1, 1], format="lil")
+    derivative[0, :2] = derivative[-1, -2:] = [-0.25, 0.25]
+    lags = [lag for lag in range(-half, half + 1) if abs(lag) < samples]
+    convolution = diags([np.full(samples - abs(lag), wavelet[half - lag]) for lag in lags], lags, format="csr")
+    return _Rows((convolution @ derivative.tocsr()).tocsr())
+
+
+class _Rows:
+    """A sparse matrix that acts on the last axis: `operator @ traces` for (sample,) or (trace, sample)."""
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix = matrix
+
+    def __matmul__(self, traces: Array) -> Array:
+        return np.asarray((self.matrix @ traces.T).T)
+
+    def adjoint(self, traces: Array) -> Array:
+        """The transposed matrix on the last axis."""
+        return np.asarray((self.matrix.T @ traces.T).T)
+
+
+def _place(line: Seismic, well: Well, live: Array) -> tuple[Array, bool, str]:
+    """(traces to scale the synthetic with, nearest first; whether the well lies there; where it is)."""
+    alive = np.flatnonzero(live)
+    if well.x is None or well.y is None or line.x is None or line.y is None or (np.ptp(line.x) == 0 and np.ptp(line.y) == 0):
+        return alive, False, "well and section share no coordinates: the well stands for the whole line, structure is not followed"
+    distance = np.hypot(line.x[alive] - well.x, line.y[alive] - well.y)
+    order = alive[np.argsort(distance, kind="stable")]
+    nearest = float(distance.min())
+    length = float(np.hypot(np.ptp(line.x), np.ptp(line.y)))
+    at = f"CDP {int(line.numbers[order[0]])}"
+    if nearest > max(500.0, length):
+        words = f"the well lies {nearest / 1000:.3g} km from the nearest trace ({at}): it stands for the whole line, unchecked"
+        return alive, False, words
+    return order[:11], True, f"well projected {nearest:.4g} m to {at}; its low-frequency model is used on all traces, structure is not followed"
+
+
+def _scale(data: Array, synthetic: Array, logged: Array, near: Array) -> float:
+    """Amplitude of the section for one of the synthetic: ratio of their rms in the logged interval."""
+    seismic = float(np.sqrt(np.mean(data[np.ix_(near, logged)].astype(np.float64) ** 2)))
+    modelled = float(np.sqrt(np.mean(synthetic[logged] ** 2)))
+    if not seismic > 0 or not modelled > 0:
+        raise Refusal("E_DATA", f"the {'section' if modelled > 0 else 'well'} is silent in the logged interval: amplitudes cannot be scaled to it.")
+    return seismic / modelled
+
+
+def _noise_share(d: Array, neighbours: Array, least: float) -> tuple[float, str]:
+    """(noise energy over total energy, how): one minus the median correlation of neighbours, best of shifts of 3 samples either way.
+
+    `least` stands for the error of the wavelet.
+    """
+    if len(d) < 2 or not neighbours.any():
+        return 0.01, "one trace: a noise of 10 % was assumed"
+    a, b = d[:-1][neighbours], d[1:][neighbours]
+    n = d.shape[1]
+    energy = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    best = np.max(
+        [np.einsum("ij,ij->i", a[:, max(0, k) : n + min(0, k)], b[:, max(0, -k) : n + min(0, -k)]) for k in range(-3, 4)], axis=0
+    )
+    return float(np.clip(1 - np.median(best / energy), least, 0.5)), "estimated from how neighbouring traces differ"
+
+
+def _damping(wavelet: Array, d: Array, residual: Array, noise: float, dt: float) -> tuple[float, Array, Array]:
+    """(lambda whose predicted misfit is the noise, (frequency,) weight of the data in the result, (frequency,) Hz).
+
+    The prediction treats the operator as a filter |G(f)|^2, exact away from the ends of the traces.
+    """
+    from scipy.fft import next_fast_len, rfft
+
+    size = next_fast_len(2 * d.shape[1], real=True)
+    frequency = np.fft.rfftfreq(size)
+    gain = np.abs(rfft(wavelet, size) * 0.5 * np.sin(2 * np.pi * frequency)) ** 2
+    power = np.zeros(len(frequency))
+    for start in range(0, len(residual), 64):
+        power += np.sum(np.abs(rfft(residual[start : start + 64], size, axis=1)) ** 2, axis=0)
+    wanted = noise * float(np.sum(d**2)) * size / 2  # Parseval, one-sided
+    low, high = np.log(1e-4 * gain.max()), np.log(gain.max())
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        left = float(np.sum(power * (np.exp(middle) / (gain + np.exp(middle))) ** 2))
+        low, high = (middle, high) if left < wanted else (low, middle)
+    damping = float(np.exp(0.5 * (low + high)))
+    return damping, gain / (gain + damping), frequency / dt
+
+
+def _solved(operator: _Rows, residual: Array, damping: float) -> tuple[Array, Array]:
+    """(change of ln(impedance), what it predicts): one banded Cholesky factor for all traces."""
+    from scipy.linalg import cho_solve_banded, cholesky_banded
+
+    normal = (operator.matrix.T @ operator.matrix).tocsr()
+    samples = normal.shape[0]
+    coordinates = normal.tocoo()
+    width = int((coordinates.col - coordinates.row).max())
+    banded = np.zeros((width + 1, samples))
+    lower = coordinates.row >= coordinates.col
+    banded[(coordinates.row - coordinates.col)[lower], coordinates.col[lower]] = coordinates.data[lower]
+    banded[0] += damping
+    factor = cholesky_banded(banded, lower=True)
+    change = cho_solve_banded((factor, True), operator.adjoint(residual).T).T
+    return change, operator @ change
+
+
+def _correlation(a: Array, b: Array) -> float:
+    return round(float(np.corrcoef(a, b)[0, 1]), 4) if np.ptp(a) and np.ptp(b) else 0.0
+
+
+def _polarity_words(line: Seismic) -> tuple[str, ...]:
+    if line.polarity == "SEG reverse":
+        return ("SEG reverse polarity: the traces were turned",)
+    return () if line.polarity == "SEG normal" else ("polarity unknown, taken as SEG normal: if it is reversed, highs and lows change places",)

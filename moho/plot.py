@@ -1,0 +1,156 @@
+"""Pictures of data: one drawing a class, saved as PNG, SVG and a JSON of what they show, the same bytes every time.
+
+`draw` looks up the drawing (`plot_seismic`, `plot_wells`, `plot_maps`, `plot_waveforms`, `plot_reports`) and gives it the data;
+what a plot tool wished for is in `data.view`. Figures are matplotlib objects without pyplot, so any thread may draw.
+matplotlib is imported on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from moho.survey import Blocks, Catalogue, Data, Gather, Gravity, Grid, Horizon, Magnetics, Picks, Report, Response, Seismic, Waveforms, Well
+from moho.units import show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# class -> module and function of its drawing
+DRAWINGS: dict[type[Data], tuple[str, str]] = {
+    Seismic: ("plot_seismic", "section"),
+    Gather: ("plot_seismic", "gathers"),
+    Horizon: ("plot_seismic", "horizon"),
+    Well: ("plot_wells", "logs"),
+    Gravity: ("plot_maps", "stations"),
+    Magnetics: ("plot_maps", "stations"),
+    Grid: ("plot_maps", "grid"),
+    Catalogue: ("plot_maps", "epicentres"),
+    Response: ("plot_maps", "network"),
+    Blocks: ("plot_maps", "slices"),
+    Waveforms: ("plot_waveforms", "seismograms"),
+    Picks: ("plot_waveforms", "picks"),
+}
+# Report.drawing -> the same
+REPORTS: dict[str, tuple[str, str]] = {
+    "spectrum": ("plot_reports", "spectrum"),
+    "semblance": ("plot_reports", "semblance"),
+    "travel_times": ("plot_reports", "travel_times"),
+    "lines": ("plot_reports", "lines"),
+    "points": ("plot_reports", "points"),
+}
+LARGEST = 1_000_000  # bytes of a PNG
+DPI = 150
+
+
+def draw(data: Data) -> Figure | None:
+    """The figure of a data set, None for kinds that have none (tables, volumes on disk, reports without a drawing).
+
+    What it shows beyond its axes (clip percentile and value, bands, stations left out) is in `figure.parameters`.
+    """
+    place = REPORTS.get(data.drawing) if isinstance(data, Report) else DRAWINGS.get(type(data))
+    if place is None:
+        return None
+    from moho.plot_frame import styled
+
+    module, name = place
+    with styled():
+        figure: Figure = getattr(importlib.import_module(f"moho.{module}"), name)(data)
+    return figure
+
+
+def save(figure: Figure, stem: Path, alt: str, parameters: Mapping[str, Any] | None = None) -> list[Path]:
+    """The files written beside `stem`: PNG (150 dpi, at most 1 MB), SVG, and a JSON sidecar.
+
+    The sidecar holds the alt text, each axis with its limits and label, each colour range, and `parameters`. Two saves of
+    one figure give the same bytes.
+    """
+    from moho.plot_frame import styled
+
+    stem = Path(stem)
+    paths = [stem.with_name(stem.name + ending) for ending in (".png", ".svg", ".json")]
+    with styled():
+        paths[0].write_bytes(_png(figure))
+        figure.savefig(paths[1], format="svg", metadata={"Date": None, "Creator": None, "Title": alt[:200]})
+    sidecar = {"schema_version": 1, "alt": alt, **describe(figure), "parameters": {**getattr(figure, "parameters", {}), **(parameters or {})}}
+    paths[2].write_text(json.dumps(_plain(sidecar), indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    return paths
+
+
+def describe(figure: Figure) -> dict[str, Any]:
+    """Axes (title, labels, limits, scale) and colour ranges of a figure, as numbers and words."""
+    axes, colours = [], []
+    for ax in figure.axes:
+        if (label := ax.get_label()) == "<colorbar>" or not ax.axison:
+            continue
+        axes.append({
+            "name": label, "title": ax.get_title(), "x": ax.get_xlabel(), "y": ax.get_ylabel(), "x_limits": list(ax.get_xlim()),
+            "y_limits": list(ax.get_ylim()), "x_scale": ax.get_xscale(), "y_scale": ax.get_yscale(),
+        })  # fmt: skip
+        for shown in (*ax.images, *ax.collections):
+            bar = getattr(shown, "colorbar", None)
+            if bar is not None:
+                words = bar.ax.get_ylabel() or bar.ax.get_xlabel()
+                colours.append({"axes": label, "label": words, "range": list(shown.get_clim()), "map": shown.get_cmap().name})
+    return {"axes": axes, "colours": colours}
+
+
+def alt_text(data: Data) -> str:
+    """One or two sentences that say what the picture of `data` shows, for those who do not see it."""
+    words = {
+        Seismic: "Seismic section", Gather: "Seismic gathers", Well: "Well logs in tracks", Gravity: "Gravity station map",
+        Magnetics: "Magnetic station map", Grid: "Map", Waveforms: "Seismograms", Picks: "Phase picks by station", Catalogue: "Map of epicentres",
+        Horizon: "Horizon", Blocks: "Three slices through a block model", Report: "Diagram", Response: "Map of seismic stations",
+    }  # fmt: skip
+    what = words.get(type(data), type(data).__name__)
+    if isinstance(data, (Seismic, Grid, Gravity, Magnetics, Blocks)) and data.quantity not in ("unknown", "amplitude"):
+        what += f" of {data.quantity}"
+    if isinstance(data, Gravity) and data.density:
+        what += f" at {show(float(data.density))} kg/m3"
+    title = f" {data.title!r}" if data.title else ""
+    # Facts are what a report measured; every other picture is described by the data it shows.
+    listed = [(q.label or key, str(q)) for key, q in data.summary().items()]
+    numbers = "; ".join(f"{label} {value[:80]}" for label, value in listed[:7])
+    extra = ""
+    if isinstance(data, (Seismic, Gather)):
+        extra = f" Polarity {data.polarity}."
+    elif isinstance(data, (Gravity, Magnetics, Grid, Blocks)):
+        extra = f" Coordinates {data.crs}."
+    return f"{what}{title}: {numbers}.{extra}" if numbers else f"{what}{title}.{extra}"
+
+
+def _png(figure: Figure) -> bytes:
+    """PNG bytes under the limit: as drawn, else in 256 colours, else with fewer pixels."""
+    from PIL import Image
+
+    for dpi in (DPI, 120, 100, 80):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        if buffer.tell() <= LARGEST:
+            break
+        picture = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        buffer = io.BytesIO()
+        picture.save(buffer, "png", optimize=True, dpi=(dpi, dpi))
+        if buffer.tell() <= LARGEST:
+            break
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """JSON-plain and rounded to what a picture can show, so that a last-bit difference does not change a file."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(part) for part in value]
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    number = float(value)
+    return float(f"{number:.8g}") if np.isfinite(number) else None
