@@ -17,10 +17,7 @@ from moho.agent.quantities import candidates, quantities
 from moho.agent.registry import MARK, Argument, Tool, find_tool
 from moho.units import Quantity
 
-SYSTEM = (
-    "You are Moho, an agent for geophysicists. Reply with one call from the list. Copy names and values from the request; write ? for a "
-    "value the person has not given. When the steps done hold what was asked, reply answer(...) with the keys. When no call fits, reply refuse()."
-)
+SYSTEM = "You are Moho. Reply with one call; ? for a value not given; answer(keys) when it is done; refuse() when no call fits."
 
 
 @dataclass(frozen=True)
@@ -152,9 +149,8 @@ def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str |
 def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[str, str]) -> str | None:
     """The rule for one argument's values; None for an optional one that nothing here could fill."""
     if argument.is_data:
-        kinds = {kind.__name__ for kind in argument.kinds}
-        names = [name for name, kind in situation.catalogue.items() if kind in kinds]
-        key = "data_" + "_".join(sorted(kinds))
+        names = [name for name, kind in situation.catalogue.items() if argument.takes(kind)]
+        key = "data_" + "_".join(sorted(kind.__name__ for kind in argument.kinds))
     else:
         names = candidates(situation.text, argument)
         key = f"{tool.name}_{argument.name}"

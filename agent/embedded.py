@@ -59,7 +59,8 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     read = LlamaForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-    plain = LlamaForCausalLM(LlamaConfig(**read.config.to_dict()))  # save_pretrained refuses a model that came from GGUF
+    config = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    plain = LlamaForCausalLM(LlamaConfig(**config))  # save_pretrained refuses a model that came from GGUF
     plain.load_state_dict(read.state_dict())
     plain.to(torch.bfloat16).save_pretrained(folder)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

@@ -81,9 +81,15 @@ def situate(messages: Sequence[BaseMessage], offered: Sequence[str]) -> decision
                 turns[-1] = (*turns[-1][:2], str(item.content))
         elif isinstance(item, ToolMessage) and turns and (call := calls.get(item.tool_call_id)) is not None:
             turns[-1][1].append(_done(call, json.loads(str(item.content))))
-    earlier = [(request, "; ".join(done.call for done in steps if not done.error) or reply[:120]) for request, steps, reply in turns[:-1]]
+    earlier = [(request, _reply(steps, reply)) for request, steps, reply in turns[:-1]]
     request, steps, _ = turns[-1] if turns else ("", [], "")
     return decision.Situation(request, catalogue, list(offered), steps, earlier)
+
+
+def _reply(steps: Sequence[decision.Done], reply: str) -> str:
+    """What an earlier turn came to: the calls that were carried out, else the question asked or the reason given."""
+    made = "; ".join(step.call for step in steps if not step.error)
+    return made or (steps[-1].error if steps else reply)[:120]
 
 
 def _done(call: ToolCall, content: dict[str, Any]) -> decision.Done:

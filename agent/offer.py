@@ -15,7 +15,7 @@ import numpy as np
 from moho.agent.registry import Tool, load_tools
 from moho.settings import home
 
-MANY = 9  # tools a small model is offered
+MANY = 8  # tools a small model is offered
 
 
 def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY) -> list[str]:
@@ -35,7 +35,7 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
 
 def fits(tool: Tool, held: set[str]) -> bool:
     """Whether every data set the tool requires is of a class the project holds."""
-    return all(any(kind.__name__ in held for kind in a.kinds) for a in tool.arguments if a.is_data and a.required)
+    return all(any(a.takes(kind) for kind in held) for a in tool.arguments if a.is_data and a.required)
 
 
 @lru_cache(maxsize=512)

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from moho.errors import Missing, MohoError, Refusal
-from moho.survey import Data, Step
+from moho.survey import KINDS, Data, Step
 from moho.units import Unit, parse
 
 TOOLS: dict[str, Tool] = {}
@@ -51,6 +51,10 @@ class Argument:
     @property
     def is_data(self) -> bool:
         return bool(self.kinds)
+
+    def takes(self, kind: str) -> bool:
+        """Whether a data set of the class of this name fits here."""
+        return kind in KINDS and issubclass(KINDS[kind], self.kinds)
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of what a model may write here."""
@@ -241,7 +245,7 @@ def _choose(tool_: Tool, argument: Argument, written: Any, catalogue: Mapping[st
     wanted = " or ".join(kind.__name__ for kind in argument.kinds)
     if written is None:
         if not argument.required:
-            return None
+            return fitting[0] if len(fitting) == 1 and all(kind.accessory for kind in argument.kinds) else None
         if fitting and argument.many:
             return fitting
         if len(fitting) == 1:

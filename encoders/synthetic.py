@@ -149,9 +149,11 @@ def lay_down(random: np.random.Generator, deepest: float = 4400.0) -> Column:
         stiff[inside] = random.uniform(0.94, 1.06)  # cementation, overpressure: what makes a formation top reflect
     vsh[int((reservoir[0] - 40) / FINE) : int(reservoir[0] / FINE)] = random.uniform(0.88, 0.97)
     vsh[int(reservoir[0] / FINE) : int(reservoir[1] / FINE)] = random.uniform(0.02, 0.05)
+    texture = np.interp(np.arange(count) / 3, np.arange(count // 3 + 2), random.standard_normal(count // 3 + 2))  # lamination of 1.5 m
+    vsh = np.clip(vsh + 0.05 * texture * np.sqrt(4 * vsh * (1 - vsh)), 0.01, 0.99)
     shale_porosity = random.uniform(0.54, 0.62) * np.exp(-depth / random.uniform(1900, 2500))
     sand_porosity = random.uniform(0.38, 0.42) * np.exp(-depth / random.uniform(3200, 4200))
-    porosity = vsh * shale_porosity + (1 - vsh) * sand_porosity
+    porosity = (vsh * shale_porosity + (1 - vsh) * sand_porosity) * (1 + 0.02 * np.roll(texture, 7))
     grain = vsh * SHALE + (1 - vsh) * SAND
     velocity = stiff * ((1 - porosity) ** 2 * grain + porosity * FLUID)
     density = (1 - porosity) * (2650 + 60 * vsh) + porosity * 1030
@@ -647,7 +649,8 @@ def _segy(path: Path, data: Array, dt: float, heads: Mapping[int, Any], text: li
     spec.samples, spec.tracecount, spec.format = 1000 * dt * np.arange(data.shape[1]), len(data), 5
     with segyio.create(str(path), spec) as file:
         file.text[0] = segyio.tools.create_text_header({n + 1: line for n, line in enumerate(text)})
-        file.bin.update({segyio.BinField.Interval: round(1e6 * dt), segyio.BinField.SEGYRevision: 0x0100, segyio.BinField.TraceFlag: 1})
+        field = segyio.BinField
+        file.bin.update({field.Interval: round(1e6 * dt), field.SEGYRevision: 1, field.TraceFlag: 1, field.MeasurementSystem: 1})
         file.trace = np.ascontiguousarray(data, np.float32)
         columns = {}
         for byte, values in heads.items():

@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from moho.errors import DataError
 from moho.files import clean
 from moho.survey import UNKNOWN, Array, Catalogue, Data, Gravity, Magnetics, Picks, Table
-from moho.units import Quantity
 
 # Unit as written at the end of a column's name, lower case -> the house's symbol.
 UNITS = {
-    "mgal": "mGal", "mgals": "mGal", "milligal": "mGal", "ugal": "uGal", "microgal": "uGal", "gu": "gu", "m/s2": "m/s2", "m/s^2": "m/s2", "ms2": "m/s2",
+    "mgal": "mGal", "mgals": "mGal", "milligal": "mGal", "ugal": "uGal", "microgal": "uGal", "gu": "gu",
+    "m/s2": "m/s2", "m/s^2": "m/s2", "ms2": "m/s2",
     "nt": "nT", "gamma": "nT", "gammas": "nT", "nanotesla": "nT", "m": "m", "metres": "m", "meters": "m", "metre": "m", "meter": "m", "km": "km",
     "ft": "ft", "feet": "ft", "deg": "deg", "degree": "deg", "degrees": "deg", "degrees_east": "deg", "degrees_north": "deg", "°": "deg",
     "s": "s", "sec": "s", "ms": "ms", "us": "us",
@@ -83,6 +84,7 @@ def role(name: str) -> Role:
     if match := re.search(r"[\[(<{]\s*([^\])>}]+?)\s*[\])>}]\s*$", text):
         unit = UNITS.get(match[1].strip(), clean(match[1], 16))
         text = text[: match.start()]
+    text = re.sub(r"(?<=[\s_\-.])m/s\^?2$", "ms2", text)
     words = re.sub(r"[\s_\-./:]+", " ", text).strip()
     known = {alias: found for found, aliases in ROLES.items() for alias in aliases}
     if words in known:
@@ -166,10 +168,10 @@ def _stations(
         said.append("The geodetic datum of longitude and latitude is not stated.")
     elif np.ptp(east) == 0 and np.ptp(north) == 0 and len(east) > 1:
         raise DataError("E_GEOMETRY", f"all {len(east)} stations have the same coordinates.")
-    if copies := len(east) - len(np.unique(np.stack([east, north]), axis=1).T):
+    if copies := len(east) - len(np.unique(east + 1j * north)):
         said.append(f"{copies} stations share their coordinates with another.")
     place = {"longitude": east, "latitude": north} if degrees else {"x": east, "y": north}
-    common = place | {"height": height, "datum": datum, "line": line, "value": values, "quantity": field.role}
+    common: dict[str, Any] = place | {"height": height, "datum": datum, "line": line, "value": values, "quantity": field.role}
     kind = Gravity if field.role in GRAVITY else Magnetics
     return kind(title=title, notes=(*notes, *said), **common), ""
 

@@ -7,6 +7,7 @@ a damaged or comma-delimited file is refused instead of filled with NaN. Checksh
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,8 +73,8 @@ def read_las(path: str | Path, *, depth_unit: str | None = None, delimiter: str 
     name = path.name
     with coded("LAS", path):
         header_text, rows, first_row = _split(text, name)
+        _version(header_text, name)
         header = _header(header_text, name)
-        _version(header, name)
         mnemonics = [curve.original_mnemonic for curve in header.curves]
         if not mnemonics:
             raise DataError("E_HEADER", f"{name} declares no curves: its ~C section is absent or empty.")
@@ -135,12 +136,15 @@ def _header(text: str, name: str) -> lasio.LASFile:
         return lasio.read(io.StringIO(text), ignore_data=True, mnemonic_case="preserve")
 
 
-def _version(header: lasio.LASFile, name: str) -> None:
-    written = _item(header, "VERS", "version")
+def _version(text: str, name: str) -> None:
+    """E_UNSUPPORTED for LAS 3, E_HEADER where the version is no number."""
+    match = re.search(r"^\s*VERS\s*\.\s*([^\s:]*)", text, re.I | re.M)
     try:
-        version = float(written)
+        version = float(match[1]) if match else math.nan
     except ValueError:
-        raise DataError("E_HEADER", f"{name}: VERS is {clean(written) or 'absent'}, not 1.2 or 2.0.") from None
+        version = math.nan
+    if math.isnan(version):
+        raise DataError("E_HEADER", f"{name}: VERS is {clean(match[1]) if match else 'absent'}, not 1.2 or 2.0.")
     if not 1 <= version < 3:
         raise DataError("E_UNSUPPORTED", f"{name} is LAS {version:g}; 1.2 and 2.0 are read.", "Export it as LAS 2.0.")
 

@@ -109,6 +109,11 @@ def alt_text(data: Data) -> str:
         Horizon: "Horizon", Blocks: "Three slices through a block model", Report: "Diagram", Response: "Map of seismic stations",
     }  # fmt: skip
     what = words.get(type(data), type(data).__name__)
+    if isinstance(data, Report):
+        spans = [(key, np.asarray(array)) for key, array in data.arrays.items()]
+        spans = [(key.replace("_", " "), array) for key, array in spans if array.ndim == 1 and array.size and array.dtype.kind in "fiu"]
+        shown = ", ".join(f"{key} {show(float(np.nanmin(array)))} to {show(float(np.nanmax(array)))}" for key, array in spans[:2])
+        what = f"Diagram of {data.drawing.replace('_', ' ') or 'measurements'}" + (f" ({shown})" if shown else "")
     if isinstance(data, (Seismic, Grid, Gravity, Magnetics, Blocks)) and data.quantity not in ("unknown", "amplitude"):
         what += f" of {data.quantity}"
     if isinstance(data, Gravity) and data.density:
@@ -134,7 +139,7 @@ def _png(figure: Figure) -> bytes:
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         if buffer.tell() <= LARGEST:
             break
-        picture = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        picture = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
         picture.save(buffer, "png", optimize=True, dpi=(dpi, dpi))
         if buffer.tell() <= LARGEST:

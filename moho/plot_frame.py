@@ -13,9 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
-from moho.survey import UNKNOWN, Array, Data
+from moho.survey import UNKNOWN, Data
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -30,8 +31,8 @@ _ONE = threading.RLock()
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """matplotlib's own defaults and the house style, whatever the person's matplotlibrc says; one thread at a time."""
-    with _ONE, matplotlib.style.context(["default", STYLE]):  # type: ignore[list-item]
+    """The house style over the library's own defaults, whatever the person's matplotlibrc says; one thread at a time."""
+    with _ONE, matplotlib.style.context(["default", STYLE]):
         yield
 
 
@@ -43,23 +44,27 @@ class Picture(Figure):
 
 def new(width: float, height: float, **parameters: Any) -> Picture:
     """An empty figure of this size (inch) on an Agg canvas, laid out without overlaps."""
-    figure = Picture(figsize=(width, height), layout="constrained")
+    figure = Picture(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06))
     FigureCanvasAgg(figure)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)  # type: ignore[union-attr]
     figure.parameters = parameters
     return figure
 
 
+def arrange(figure: Figure, **settings: Any) -> None:
+    """Settings of the constrained layout: pads in inch, spaces as shares, rect as (left, bottom, width, height)."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(**settings)
+
+
 def heading(figure: Figure, title: str, under: str) -> None:
     """Title, and under it in small print what the reader must know."""
-    figure.suptitle(f"{title}\n" if under else title, x=0.012, ha="left", fontsize=12, color=INK, fontweight="bold")
+    height = figure.get_size_inches()[1]
+    figure.text(0.012, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, color=INK, fontweight="bold")
     if under:
-        figure.suptitle(title, x=0.012, ha="left", fontsize=12, color=INK, fontweight="bold", y=0.985, va="top")
-        lines = under.count("\n") + 1
-        height = figure.get_size_inches()[1]
-        figure.text(0.012, 1 - (0.1 + 0.21) / height - 0.015, under, ha="left", va="top", fontsize=8.5, color=QUIET)
-        engine = figure.get_layout_engine()
-        engine.set(rect=(0, 0, 1, 1 - (0.16 + 0.16 * lines) / height))  # type: ignore[union-attr,call-arg]
+        figure.text(0.012, 1 - 0.34 / height, under, ha="left", va="top", fontsize=8.5, color=QUIET, linespacing=1.35)
+    taken = 0.34 + (0.06 + 0.17 * (under.count("\n") + 1) if under else 0.0)
+    arrange(figure, rect=(0, 0, 1, 1 - taken / height))
 
 
 def title_of(data: Data, other: str) -> str:
@@ -69,24 +74,16 @@ def title_of(data: Data, other: str) -> str:
 
 def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> Any:
     """A labelled colour bar beside `axes`."""
-    bar = figure.colorbar(shown, ax=axes, label=label, **({"shrink": 0.85, "pad": 0.015, "aspect": 32} | options))
+    largest = max(abs(v) for v in shown.get_clim())
+    power = 3 * int(np.floor(np.log10(largest) / 3)) if largest > 0 else 0
+    options = {"shrink": 0.85, "pad": 0.015, "aspect": 32} | options
+    if largest >= 1e6 or 0 < largest < 1e-2:  # a power of a thousand in the label, not floating above the bar
+        head, _, unit = label.rpartition("(")
+        label = f"{head}($10^{{{power}}}$ {unit}" if head else f"{label} ($10^{{{power}}}$)"
+        options["format"] = FuncFormatter(lambda value, _: f"{value / 10.0**power:g}")
+    bar = figure.colorbar(shown, ax=axes, label=label, **options)
     bar.outline.set_linewidth(0.6)
     return bar
-
-
-def robust(values: Array, low: float = 1.0, high: float = 99.0) -> tuple[float, float]:
-    """Percentiles of what is finite, never of equal value; from at most about two million samples."""
-    flat = np.asarray(values).ravel()
-    flat = flat[:: max(1, flat.size // 2_000_000)]
-    flat = flat[np.isfinite(flat)]
-    if not flat.size:
-        return 0.0, 1.0
-    bottom, top = (float(v) for v in np.percentile(flat, [low, high]))
-    if top - bottom <= 1e-9 * max(abs(top), abs(bottom)):
-        bottom, top = float(flat.min()), float(flat.max())
-    if top <= bottom:
-        bottom, top = bottom - 0.5 * (abs(bottom) or 1), top + 0.5 * (abs(top) or 1)
-    return bottom, top
 
 
 def with_unit(quantity: str, unit: str) -> str:

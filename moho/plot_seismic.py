@@ -7,25 +7,19 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import AutoMinorLocator, FuncFormatter, MaxNLocator
 
-from moho.plot_frame import QUIET, Picture, colour_bar, heading, new, robust, title_of, with_unit
+from moho.plot_frame import QUIET, Picture, colour_bar, heading, new, title_of, with_unit
+from moho.plot_ranges import SCALES, SIGNED, colours, window
 from moho.survey import Array, Gather, Horizon, Seismic
 
-# quantity -> colour map and fixed range; what is not listed is sequential over its 1st to 99th percentile
-SIGNED = {"amplitude", "difference", "residual", "noise", "quadrature", "relative impedance", "relative acoustic impedance", "reflectivity"}
-SCALES: dict[str, tuple[str, float | None, float | None]] = {
-    "acoustic impedance": ("viridis", None, None), "envelope": ("magma", 0.0, None), "rms amplitude": ("magma", 0.0, None),
-    "sweetness": ("magma", 0.0, None), "coherence": ("gray", None, 1.0), "fault likelihood": ("magma", 0.0, None),
-    "instantaneous phase": ("twilight", None, None), "instantaneous frequency": ("viridis", 0.0, None),
-}  # fmt: skip
 WIGGLES = 120  # traces that can still be told apart across a page
 
 
 def section(data: Seismic) -> Picture:
     """A 2-D section in variable density, or wiggles on request."""
     view = data.view
-    first, last = _window(data.times, data.dt, view.get("top"), view.get("base"))
+    first, last = window(data)
     shown, times = data.data[:, first:last], data.times[first:last]
     numbers, even = _numbers(data.numbers)
     clip = float(view.get("clip", 99.0))
@@ -35,7 +29,8 @@ def section(data: Seismic) -> Picture:
     half = 0.5 * (numbers[-1] - numbers[0]) / max(len(numbers) - 1, 1) or 0.5
     extent = (numbers[0] - half, numbers[-1] + half, times[-1] + 0.5 * data.dt, times[0] - 0.5 * data.dt)
     signed = data.quantity in SIGNED
-    largest = _clip(shown, clip)
+    low, high = colours(data)
+    largest = high
     figure.parameters |= {"x_extent": [extent[0], extent[1]], "y_extent": [float(times[0]), float(times[-1])]}
     if style == "wiggle" and signed:
         every = _wiggles(ax, shown, times, numbers, largest)
@@ -49,14 +44,11 @@ def section(data: Seismic) -> Picture:
         figure.parameters |= {"clip_percent": clip, "clip_value": largest}
         said = f"{clip:g} % clip ±{largest:.4g}; blue positive, red negative"
     else:
-        palette, low, high = SCALES.get(data.quantity, ("viridis", None, None))
-        share = 100 - clip
-        bottom, top = robust(shown, share, clip)
-        bottom, top = bottom if low is None else low, top if high is None else high
-        image = _density(ax, shown, extent, palette, bottom, max(top, bottom + 1e-12))
-        colour_bar(figure, image, ax, with_unit(data.quantity, data.unit), extend="both" if low is None else "max")
-        figure.parameters |= {"clip_percent": clip, "colour_range": [bottom, top]}
-        said = f"colours {bottom:.4g} to {top:.4g} ({share:g} to {clip:g} %)"
+        palette, floor, _ = SCALES.get(data.quantity, ("viridis", None, None))
+        image = _density(ax, shown, extent, palette, low, high)
+        colour_bar(figure, image, ax, with_unit(data.quantity, data.unit), extend="both" if floor is None else "max")
+        figure.parameters |= {"clip_percent": clip, "colour_range": [low, high]}
+        said = f"colours {low:.4g} to {high:.4g} ({100 - clip:g} to {clip:g} %)"
     _time_axis(ax, data.domain)
     _number_axis(ax, data, numbers, even)
     band = f"; band {data.band[0]:g}-{data.band[1]:g} Hz" if data.band else ""
@@ -67,16 +59,17 @@ def section(data: Seismic) -> Picture:
 def gathers(data: Gather) -> Picture:
     """Up to six gathers beside one another, traces by offset (CDP gathers) or channel (shots), offsets on top."""
     view = data.view
-    first, last = _window(data.times, data.dt, view.get("top"), view.get("base"))
+    first, last = window(data)
     times = data.times[first:last]
     clip = float(view.get("clip", 99.0))
     style = str(view.get("style", "density"))
     name, key = _grouping(data)
     groups = np.unique(key)
     shown = groups[np.unique(np.linspace(0, len(groups) - 1, min(len(groups), 6)).astype(int))]
-    figure = new(max(7.0, min(14.0, 2.5 + 2.3 * len(shown))), 6.6, style=style, polarity=data.polarity, sorted_by=name, gathers=[int(g) for g in shown])
+    wide = max(7.0, min(14.0, 2.5 + 2.3 * len(shown)))
+    figure = new(wide, 6.6, style=style, polarity=data.polarity, sorted_by=name, gathers=[int(g) for g in shown])
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    largest = _clip(data.data[np.isin(key, shown), first:last], clip)
+    largest = colours(data)[1]
     image: Any = None
     for ax, group in zip(panels, shown, strict=True):
         ax.set_label(f"{name} {group}")
@@ -101,8 +94,8 @@ def gathers(data: Gather) -> Picture:
                           "offset_extent": [float(data.offset.min()), float(data.offset.max())]}  # fmt: skip
     left = f"; {len(shown)} of {len(groups)} gathers" if len(shown) < len(groups) else ""
     band = f"; band {data.band[0]:g}-{data.band[1]:g} Hz" if data.band else ""
-    colours = "positive filled" if style == "wiggle" else "blue positive, red negative"
-    heading(figure, title_of(data, "Gathers"), f"{clip:g} % clip ±{largest:.4g}; {colours}; {_polarity(data.polarity)}{band}{left}")
+    meaning = "positive filled" if style == "wiggle" else "blue positive, red negative"
+    heading(figure, title_of(data, "Gathers"), f"{clip:g} % clip ±{largest:.4g}; {meaning}; {_polarity(data.polarity)}{band}{left}")
     return figure
 
 
@@ -113,7 +106,7 @@ def horizon(data: Horizon) -> Picture:
         from moho.plot_maps import scatter_map
 
         unit = "s, two-way" if data.domain == "time" else "m"
-        return scatter_map(data, data.x, data.y, data.time, with_unit("horizon " + data.domain, unit), False, "viridis_r", "")
+        return scatter_map(data, data.x, data.y, data.time, with_unit("horizon " + data.domain, unit), False, "viridis_r", [])
     numbers = np.asarray(data.cdp if data.cdp is not None else np.arange(1, len(data.time) + 1))
     figure = new(9.5, 4.6, tracked_percent=100 * float(np.isfinite(data.time).mean()))
     ax = figure.add_subplot(label="horizon")
@@ -131,17 +124,6 @@ def horizon(data: Horizon) -> Picture:
     gaps = 100 * float(np.isnan(data.time).mean())
     heading(figure, title_of(data, "Horizon"), f"{low:.4g} to {high:.4g} {'s' if data.domain == 'time' else 'm'}; {100 - gaps:.4g} % tracked")
     return figure
-
-
-def _window(times: Array, step: float, top: Any, base: Any) -> tuple[int, int]:
-    """First and one past the last sample between `top` and `base`."""
-    first = 0 if top is None else int(np.searchsorted(times, float(top) - 1e-6 * step))
-    last = len(times) if base is None else int(np.searchsorted(times, float(base) + 1e-6 * step, side="right"))
-    return min(first, len(times) - 2), max(last, first + 2)
-
-
-def _clip(data: Array, percent: float) -> float:
-    return robust(np.abs(data), 0, percent)[1]
 
 
 def _polarity(polarity: str, quantity: str = "amplitude") -> str:
@@ -162,10 +144,10 @@ def _density(ax: Axes, data: Array, extent: tuple[float, float, float, float], p
     """Variable density; NaN is grey."""
     import matplotlib
 
-    colours = matplotlib.colormaps[palette].with_extremes(bad="#bdbdbd")
+    shades = matplotlib.colormaps[palette].with_extremes(bad="#bdbdbd")
     smooth = "bilinear" if data.shape[0] < 900 and data.shape[1] < 1200 else "hanning"
     return ax.imshow(
-        np.ma.masked_invalid(data.T), extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation=smooth, interpolation_stage="data"
+        np.ma.masked_invalid(data.T), extent=extent, aspect="auto", cmap=shades, vmin=low, vmax=high, interpolation=smooth, interpolation_stage="data"
     )
 
 
@@ -187,8 +169,8 @@ def _wiggles(ax: Axes, data: Array, times: Array, positions: Array, largest: flo
 
 def _time_axis(ax: Axes, domain: str) -> None:
     ax.set_ylabel("two-way time (s)" if domain == "time" else "depth (m)")
-    ax.yaxis.set_major_locator(MaxNLocator(12))
-    ax.yaxis.set_minor_locator(MaxNLocator(60))
+    ax.yaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_minor_locator(AutoMinorLocator())
     ax.grid(axis="y", color="black", lw=0.3, alpha=0.35)
 
 
@@ -220,8 +202,8 @@ def _offset_axis(ax: Axes, offset: Array, title: str, many: bool) -> None:
     ax.set_xticks(wanted, [f"{offset[i]:.0f}" for i in wanted])
     ax.text(0.5, -0.012, title, transform=ax.transAxes, ha="center", va="top", fontsize=9)
     if len(wanted) > 1 and many:
-        ax.get_xticklabels()[0].set_ha("left")
-        ax.get_xticklabels()[-1].set_ha("right")
+        ax.get_xticklabels()[0].set_horizontalalignment("left")
+        ax.get_xticklabels()[-1].set_horizontalalignment("right")
     ax.grid(axis="y", color="black", lw=0.3, alpha=0.35)
 
 

@@ -141,6 +141,7 @@ def _confine(parent: int, seconds: float, memory: int, written: int, keep: tuple
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
+    sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115
     largest = max(int(name) for name in os.listdir("/dev/fd"))
     edge = 3
     for kept in sorted(keep):
@@ -298,7 +299,7 @@ def _rebuilt(report: dict[str, Any], memory: int, what: str) -> MohoError:
 
 def _take_over(parts: list[tuple[int, int]], shared: int) -> Any:
     """The result, its arrays lying in the memory the child wrote."""
-    total = max(offset + length for offset, length in parts)
+    total = max(offset + length for offset, length in parts if length)  # the pickled body is never empty
     if os.fstat(shared).st_size < total:
         raise DataError("E_RESOURCE", "the reader's answer is incomplete.")
     if total < 1 << 20:

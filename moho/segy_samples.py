@@ -1,7 +1,7 @@
 """The samples of SEG-Y traces: decoded fast, and whether they are of the format the header names.
 
 IBM and IEEE floats are told apart by the leading hexadecimal digit of the mantissa: normalised IBM numbers never have a zero
-there and follow Benford's law in base 16, IEEE numbers have a zero in one word of twelve.
+there, IEEE numbers have one in a word of twelve.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from moho.survey import Array
 
 BLOCK = 1 << 18  # bytes read at a time: stays in the cache while it is decoded and summed
 ENOUGH = 500  # non-zero words that a judgement on the format needs
-CANONICAL = (0x7FC00000, 0xFFC00000, 0x7F800000, 0xFF800000, 0x7FFFFFFF, 0xFFFFFFFF)  # NaN and infinity as programs write them
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,13 @@ def decode(raw: Array, layout: Layout, out: Array) -> None:
     """Bytes of traces without their headers, (trace, byte), into `out`, (trace, sample) float32."""
     kind = layout.sample_type
     if layout.format_code == 1:
-        import segyio
+        from segyio import _segyio
 
         words = out.view(np.uint32)
         words[...] = raw.view("<u4")
         if layout.sign == "<":
             words.byteswap(inplace=True)
-        segyio._segyio.native(out, 1)
+        _segyio.native(out, 1)
     elif layout.format_code == 5:
         out.view(np.uint32)[...] = raw.view(layout.sign + "u4")  # a copy with bytes in order: NaN payloads pass
     else:
@@ -67,7 +66,7 @@ def read_traces(file: int, layout: Layout, first: int, count: int) -> tuple[Arra
 
 
 def _fill(file: int, block: Array, offset: int) -> None:
-    view = memoryview(block).cast("B")
+    view = block.reshape(-1).data
     done = 0
     while done < len(view):
         got = os.preadv(file, [view[done:]], offset + done)
@@ -133,14 +132,23 @@ def check_format(raw: Array, layout: Layout, name: str, said: bool) -> list[str]
 
 
 def _wrong_order(raw: Array, layout: Layout) -> tuple[str, str, str] | None:
+    """Whether integers are rougher, and their high bytes more varied than their low ones, than in the other byte order."""
     values = np.ascontiguousarray(raw).view(layout.sample_type)
     if np.count_nonzero(values) < ENOUGH:
         return None
-    here, there = roughness(values), roughness(values.view(values.dtype.newbyteorder("S")))
-    if here > 0.95 and there < 0.6 * here:
+    pieces = values.view(np.uint8).reshape(-1, values.itemsize)
+    first, last = entropy(pieces[:, 0]), entropy(pieces[:, -1])
+    high, low = (first, last) if layout.sign == ">" else (last, first)
+    if high > low + 0.5 and roughness(values) > 1.15 * roughness(values.byteswap()):
         other = "little" if layout.sign == ">" else "big"
         return "E_HEADER", f"{other}-endian integers", f"Say byte_order='{other}' if headers and samples are both so."
     return None
+
+
+def entropy(pieces: Array) -> float:
+    """Bits of information in a byte, from the histogram of these."""
+    share = np.bincount(pieces, minlength=256) / len(pieces)
+    return float(-(share[share > 0] * np.log2(share[share > 0])).sum())
 
 
 def roughness(values: Array) -> float:
@@ -204,14 +212,14 @@ def is_ibm(words: Array) -> bool:
 
 def is_ieee(words: Array) -> bool:
     """Whether these words can be IEEE floats: of sizes that make sense, and not with the digits that only IBM floats have."""
-    plain = words[~np.isin(words, np.array(CANONICAL, np.uint32))]
-    plain = plain[(plain & 0x7FFFFFFF) != 0]
+    positive = words & 0x7FFFFFFF
+    plain = words[(positive != 0) & (positive != 0x7F800000) & (positive != 0x7FC00000) & (positive != 0x7FFFFFFF)]  # NaN, infinity as programs write them
     if not len(plain):
         return True
     exponent = (plain >> 23) & 0xFF
     wild = float(np.mean((exponent < 127 - 66) | (exponent > 127 + 66)))
     share = digits(plain)
-    only_ibm = share[0] < 0.002 and share[1] > 2 * share[8] and bool((share[1:] > 0.003).all())
+    only_ibm = share[0] < 0.002 and bool((share[1:] > 0.003).all())
     return wild < 0.05 and not only_ibm
 
 

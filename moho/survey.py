@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Step:
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """What every data set carries. `facts` are the numbers measured when it was made, keyed by a short name."""
+
+    accessory: ClassVar[bool] = False  # whether a tool that can use one takes the only one there is without being told
 
     title: str = ""
     facts: Mapping[str, Quantity] = field(default_factory=dict)
@@ -209,12 +211,13 @@ class Volume(Data):
 class Response(Data):
     """Station metadata: an obspy Inventory with coordinates and instrument responses."""
 
+    accessory = True
     inventory: obspy.Inventory
 
     def summary(self) -> dict[str, Quantity]:
         stations = [(network.code, station) for network in self.inventory for station in network]
         return {
-            "stations": Quantity(len(stations), "", "stations"),
+            "stations": Quantity(len({(network, station.code) for network, station in stations}), "", "stations"),
             "channels": Quantity(sum(len(station.channels) for _, station in stations), "", "channels"),
         }
 
@@ -375,7 +378,7 @@ class Curve:
 
 # The curve a method means -> the mnemonics loggers give it, most usual first.
 MNEMONICS: dict[str, tuple[str, ...]] = {
-    "GR": ("GR", "GRC", "SGR", "CGR", "GAMMA", "GRD", "HGR", "ECGR", "GR_EDTC"),
+    "GR": ("GR", "GRC", "SGR", "CGR", "GAMMA", "GRD", "HGR", "ECGR", "GR_EDTC", "GAMN"),
     "RHOB": ("RHOB", "RHOZ", "DEN", "ZDEN", "RHO", "DENSITY", "RHOM", "HRHOB"),
     "NPHI": ("NPHI", "TNPH", "CNPOR", "CNC", "NPOR", "PHIN", "NEUT", "HNPHI", "NPRL"),
     "DT": ("DT", "DTC", "AC", "DTCO", "DT4P", "SONIC", "DTP", "BHC"),

@@ -1,4 +1,4 @@
-"""Tables of text: CSV, XYZ, blanks, tabs or semicolons between columns, and UBC-GIF observation files.
+"""Tables of text: CSV, XYZ, blanks, tabs or semicolons between columns (UBC-GIF observation files go on to `moho.ubc`).
 
 Every row must have the columns that the first one has, and every column is numbers or text throughout; null markers become
 NaN and are counted in the notes. What the columns mean is decided in `moho.columns`; checkshots, tops and horizons are in
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from moho import ubc
 from moho.columns import IDENTIFIERS, recognise, role
 from moho.errors import DataError
 from moho.files import DELIMITERS, clean, coded, read_text, text_head
-from moho.survey import Array, Data, Gravity, Magnetics
-from moho.units import Quantity
+from moho.survey import Array, Data
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,9 @@ def looks_like(head: bytes, path: Path) -> bool:
     lines = [line for line in text.split("\n")[:40] if line.strip() and not COMMENT.match(line)]
     if not lines or text.lstrip()[:1] in ("<", "{", "~"):
         return False
-    numbers = sum(any(NUMBER.match(cell) or COMMA_NUMBER.match(cell) for cell in re.split(r"[,;\t| ]+", line.strip())) for line in lines)
-    return numbers >= 0.5 * (len(lines) - 1) and numbers > 0
+    shares = [np.mean([bool(NUMBER.match(cell)) for cell in re.split(r"[,;\t| ]+", line.strip(" ,;\t|"))]) for line in lines]
+    numbers = sum(share >= 0.3 for share in shares)
+    return bool(numbers >= max(1.0, 0.5 * (len(lines) - 1)))
 
 
 def read_table(path: str | Path, *, delimiter: str | None = None, decimal: str | None = None) -> Data:
@@ -56,8 +57,8 @@ def read_table(path: str | Path, *, delimiter: str | None = None, decimal: str |
             raise ValueError(f"need one of {', '.join(allowed)}, got {given!r}")
     text, notes = read_text(path)
     with coded("the table", path):
-        if delimiter is None and (observed := _ubc(text, path.name, path.stem, notes)) is not None:
-            return observed
+        if delimiter is None and ubc.looks_like(text):
+            return ubc.read_observations(text, path.name, path.stem, notes)
         columns, said = read_columns(text, path.name, delimiter, decimal)
         return recognise(columns, path.stem, (*notes, *said))
 
@@ -69,11 +70,11 @@ def read_columns(text: str, name: str, delimiter: str | None = None, decimal: st
     word = delimiter or _delimiter(lines[:200], name)
     separator = DELIMITERS[word]
     counts = _counts(lines, separator)
-    notes = [f"Columns are separated by {'blanks' if word == 'space' else word + 's'}."]
+    notes = [] if word == "comma" else [f"Columns are separated by {'blanks' if word == 'space' else word + 's'}."]
     header, notes_header = _header(lines, counts, comments, separator, name)
     notes += notes_header
     body = numbered[1:] if header and header[0] == 1 else numbered
-    names = header[1] if header else []
+    names: list[str] = header[1] if header else []
     counts = counts[len(numbered) - len(body) :]
     if not body:
         raise DataError("E_TRUNCATED", f"{name} has a header and no rows.")
@@ -85,12 +86,13 @@ def read_columns(text: str, name: str, delimiter: str | None = None, decimal: st
         _even(body, counts, width, separator, name)
     if width > MOST_COLUMNS or len(body) > MOST_ROWS:
         raise DataError("E_LIMIT", f"{name} has {len(body)} rows of {width} columns; at most {MOST_ROWS} of {MOST_COLUMNS} are read.")
-    if names:
+    if header and header[0] == 1:
         again = [i for i, (_, line) in enumerate(body) if line == lines[0]]
         if again:
             notes.append(f"The header line comes again {len(again)} times, first on line {body[again[0]][0]}: left out there.")
-            body = [row for i, row in enumerate(body) if i not in set(again)]
-    else:
+            left_out = set(again)
+            body = [row for i, row in enumerate(body) if i not in left_out]
+    if not names:
         names = [f"column_{index + 1}" for index in range(width)]
         notes.append("The file names no columns.")
     names, copies = _unique(names)
@@ -167,16 +169,17 @@ def _header(
     numeric = [bool(NUMBER.match(cell) or COMMA_NUMBER.match(cell)) or cell in NULL_WORDS for cell in first]
     if not any(numeric) or (len(first) > 2 and sum(numeric) == 1 and not first[numeric.index(True)]):
         if len(lines) > 1 and counts[0] != counts[1] and separator != " " and counts[1] >= 2 * counts[0] - 1 > 1:
-            raise DataError("E_FORMAT", f"{name}: {counts[0]} names for {counts[1]} values in a row: are its commas decimal?", "Give delimiter and decimal.")
+            words = f"{name}: {counts[0]} names for {counts[1]} values in a row: are its commas decimal?"
+            raise DataError("E_FORMAT", words, "Give delimiter and decimal.")
         return (1, [clean(cell, 60) or f"column_{i + 1}" for i, cell in enumerate(first)]), []
     if len(lines) > 1 and not all(numeric):
         second = [bool(NUMBER.match(cell)) for cell in _fields(lines[1], separator)]
         if sum(numeric) < 0.5 * len(first) and sum(second) > sum(numeric):
             return (1, [clean(cell, 60) or f"column_{i + 1}" for i, cell in enumerate(first)]), ["Some column names are numbers."]
     for comment in reversed(comments):
-        words = _fields(comment, separator)
-        if len(words) == counts[0] and not any(NUMBER.match(word) for word in words):
-            return (0, [clean(word, 60) for word in words]), ["Column names are from the last comment line above the rows."]
+        cells = _fields(comment, separator)
+        if len(cells) == counts[0] and not any(NUMBER.match(cell) for cell in cells):
+            return (0, [clean(cell, 60) for cell in cells]), ["Column names are from the last comment line above the rows."]
     return None, []
 
 
@@ -186,7 +189,8 @@ def _even(body: list[tuple[int, str]], counts: list[int], width: int, separator:
     if not ragged:
         return
     at = ragged[0]
-    words = f"{name}, line {body[at][0]}: {counts[at]} columns where {width} are named" + (f", and {len(ragged) - 1} more such rows" * (len(ragged) > 1))
+    more = f", and {len(ragged) - 1} more such rows" if len(ragged) > 1 else ""
+    words = f"{name}, line {body[at][0]}: {counts[at]} columns where {width} are wanted{more}"
     if ragged == [len(body) - 1] and counts[-1] < width:
         raise DataError("E_TRUNCATED", f"{words}: the file ends within a row.")
     raise DataError("E_FORMAT", f"{words}: {clean(body[at][1], 60)!r}.")
@@ -223,7 +227,8 @@ def _decimal(lines: list[str], separator: str, asked: str | None, name: str) -> 
     if lists:
         return ".", ()
     if points:
-        raise DataError("E_FORMAT", f"{name} has decimal commas ({clean(commas[0], 20)}) and decimal points ({clean(points[0], 20)}).", "Give decimal=.")
+        words = f"{name} has decimal commas ({clean(commas[0], 20)}) and decimal points ({clean(points[0], 20)})."
+        raise DataError("E_FORMAT", words, "Give decimal.")
     return ",", ("Numbers have decimal commas.",)
 
 
@@ -256,10 +261,10 @@ def _typed(frame: pd.DataFrame, numbers: list[int], name: str, notes: tuple[str,
             values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             text = series.astype("string").str.strip()
-            number = pd.to_numeric(text, errors="coerce")
             filled = text.notna()
-            share = float(number.notna().sum() / max(1, filled.sum()))
-            if share > 0.5 and role(column).role not in IDENTIFIERS:
+            named = role(column).role in IDENTIFIERS
+            number = text if named else pd.to_numeric(text, errors="coerce")
+            if not named and number.notna().sum() > 0.5 * filled.sum():
                 row = int((number.isna() & filled).to_numpy().argmax())
                 count = int((number.isna() & filled).sum())
                 where = f"{name}, line {numbers[row]}, column {clean(column, 30)}"
@@ -297,68 +302,3 @@ def _nulls(values: Array) -> tuple[Array, list[tuple[float, int]]]:
             values[hit] = np.nan
             found.append((null, int(hit.sum())))
     return values, found
-
-
-def _ubc(text: str, name: str, title: str, notes: tuple[str, ...]) -> Gravity | Magnetics | None:
-    """A UBC-GIF magnetic or gravity observation file; None for other files, E_UNSUPPORTED for its DC, IP and mesh files."""
-    lines = [line.split("!")[0].split() for line in text.split("\n") if line.split("!")[0].strip()]
-    if len(lines) < 2:
-        return None
-    try:
-        first, second = ([float(cell) for cell in line] for line in lines[:2])
-    except ValueError:
-        if len(lines) > 2 and len(lines[1]) == 3 and all(cell.isdigit() for cell in lines[1]) and len(lines[2]) == 3:
-            raise DataError("E_UNSUPPORTED", f"{name} looks like a UBC-GIF DC or IP observation file, which is not read.") from None
-        return None
-    if len(first) == 3 and len(second) in (2, 3) and len(lines) > 2 and len(lines[2]) == 1 and lines[2][0].isdigit():
-        return _ubc_magnetic(lines, first, second, name, title, notes)
-    if len(first) == 1 and first[0] == int(first[0]) and first[0] > 0 and len(second) in (4, 5) and Path(name).suffix.lower() in (".obs", ".grv", ".gra"):
-        values = _ubc_rows(lines[1:], int(first[0]), name)
-        return Gravity(
-            title=title, x=values[:, 0], y=values[:, 1], height=values[:, 2], value=values[:, 3], quantity="gravity disturbance",
-            notes=(*notes, "UBC-GIF gravity observations: mGal of an anomaly, positive down by that format's manual; elevations are positive up."),
-        )  # fmt: skip
-    return None
-
-
-def _ubc_magnetic(lines: list[list[str]], field: list[float], anomaly: list[float], name: str, title: str, notes: tuple[str, ...]) -> Magnetics:
-    inclination, declination, intensity = field
-    if not (abs(inclination) <= 90 and abs(declination) <= 360 and 0 < intensity < 1e6):
-        raise DataError("E_HEADER", f"{name}: an inducing field of I={inclination:g}, D={declination:g} deg, F={intensity:g} nT.")
-    if len(anomaly) == 3 and anomaly[2] not in (0.0, 1.0):
-        raise DataError("E_UNSUPPORTED", f"{name} holds {anomaly[2]:g} components a station; one, the total field anomaly, is read.")
-    if abs(anomaly[0] - inclination) > 0.01 or abs(anomaly[1] - declination) > 0.01:
-        raise DataError("E_UNSUPPORTED", f"{name}: data along I={anomaly[0]:g}, D={anomaly[1]:g} deg, not along the inducing field.")
-    values = _ubc_rows(lines[3:], int(lines[2][0]), name)
-    said = ["UBC-GIF magnetic observations: easting, northing and elevation in metres, positive up; nT by that format's manual."]
-    facts = {
-        "inclination": Quantity(inclination, "deg", "inclination of the inducing field"),
-        "declination": Quantity(declination, "deg", "declination of the inducing field"),
-        "intensity": Quantity(intensity, "nT", "intensity of the inducing field"),
-    }
-    if values.shape[1] == 5:
-        facts["uncertainty"] = Quantity(float(np.median(values[:, 4])), "nT", "median standard deviation of the data")
-        said.append(f"The standard deviations in the file run from {values[:, 4].min():.4g} to {values[:, 4].max():.4g} nT.")
-    return Magnetics(
-        title=title, x=values[:, 0], y=values[:, 1], height=values[:, 2], value=values[:, 3], quantity="total field anomaly", facts=facts,
-        inclination=inclination, declination=declination, intensity=intensity, notes=(*notes, *said),
-    )  # fmt: skip
-
-
-def _ubc_rows(rows: list[list[str]], declared: int, name: str) -> Array:
-    """(datum, 4 or 5) numbers of exactly the count declared."""
-    if len(rows) != declared:
-        code = "E_TRUNCATED" if len(rows) < declared else "E_HEADER"
-        raise DataError(code, f"{name} declares {declared} data and holds {len(rows)}.")
-    width = len(rows[0])
-    uneven = next((i for i, row in enumerate(rows) if len(row) != width), None)
-    if uneven is not None or width not in (4, 5):
-        last = uneven == len(rows) - 1
-        raise DataError("E_TRUNCATED" if last else "E_FORMAT", f"{name}, datum {(uneven or 0) + 1}: {len(rows[uneven or 0])} values, 4 or 5 alike are read.")
-    try:
-        values = np.array(rows, dtype=np.float64)
-    except ValueError as error:
-        raise DataError("E_FORMAT", f"{name}: {clean(str(error), 80)}.") from error
-    if not np.isfinite(values).all():
-        raise DataError("E_DATA", f"{name} holds {int((~np.isfinite(values)).sum())} values that are NaN or infinite.")
-    return values

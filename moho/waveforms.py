@@ -107,9 +107,18 @@ def read_waveforms(path: str | Path, *, sampling_rate: float | None = None) -> W
     return Waveforms(title=path.stem, stream=stream, quantity=quantity, unit=unit, notes=(*said, *notes, *_gate(stream, path.name)))
 
 
+def _library() -> Any:
+    """ObsPy, imported at first use without the deprecation warnings it gives then."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import obspy
+        import obspy.io.gse2.libgse2
+    return obspy
+
+
 def _obspy(raw: bytes, kind: str, path: Path) -> tuple[obspy.Stream, tuple[str, ...]]:
     """The stream, and ObsPy's warnings as notes; a record that fails its own checksum is refused."""
-    import obspy
+    obspy = _library()
     from obspy.io.gse2.libgse2 import ChksumError
 
     with coded(kind, path), warnings.catch_warnings(record=True) as caught:
@@ -234,7 +243,10 @@ def _check_gse2(raw: bytes, name: str) -> int:
         body = re.search(rb"(?m)^DAT2\s*\n(.*?)^CHK2\s+-?\d+", part, re.S)
         if body is None:
             raise DataError("E_TRUNCATED", f"{name}: a GSE2 block without DAT2 or its CHK2 line.")
-        width = 1 if line[44:48].startswith(b"CM") else 2
+        packed = line[44:48].startswith(b"CM")
+        if odd := re.search(rb"[^0-9A-Za-z+\-\s]" if packed else rb"[^0-9+\-.eE\s]", body[1]):
+            raise DataError("E_FORMAT", f"{name}: {clean(repr(odd[0])[1:], 10)} is no character of its GSE2 samples.")
+        width = 1 if packed else 2
         if samples * width > len(body[1]) + 1:
             raise DataError("E_TRUNCATED", f"{name}: {samples} GSE2 samples cannot be in {len(body[1])} characters.")
         total += samples
@@ -341,7 +353,7 @@ def _breaks(stream: obspy.Stream) -> list[str]:
 
 def _read_record(path: Path, raw: bytes, asked: float | None) -> Waveforms:
     """A three-component NumPy record (PhaseNet's training files): data (sample, channel), analyst picks itp and its as samples."""
-    import obspy
+    obspy = _library()
 
     with coded("the NumPy record", path):
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -385,7 +397,7 @@ def _read_record(path: Path, raw: bytes, asked: float | None) -> Waveforms:
 
 def read_stations(path: str | Path) -> Response:
     """Station metadata of a StationXML file: coordinates, epochs, instrument responses. Raises DataError: E_FORMAT, E_GEOMETRY, E_HEADER, E_LIMIT."""
-    import obspy
+    obspy = _library()
 
     path = Path(path)
     raw = _xml(path, "FDSNStationXML", "StationXML")
@@ -394,7 +406,7 @@ def read_stations(path: str | Path) -> Response:
         try:
             inventory = obspy.read_inventory(io.BytesIO(raw), format="STATIONXML")
         except ValueError as error:
-            code = "E_GEOMETRY" if re.search(r"latitude|longitude|outside|azimuth|dip|range", str(error), re.I) else "E_FORMAT"
+            code = "E_GEOMETRY" if re.search(r"latitude|longitude|out of bounds|outside|azimuth|dip|range", str(error), re.I) else "E_FORMAT"
             raise DataError(code, f"{path.name}: {clean(str(error), 160)}") from error
         except Exception as error:
             raise DataError("E_FORMAT", f"{path.name} is no StationXML that can be read: {clean(str(error), 120)}.") from error
@@ -474,7 +486,7 @@ def _column(items: list[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def _events(path: Path) -> tuple[list[Any], list[str]]:
-    import obspy
+    obspy = _library()
 
     raw = _xml(path, "quakeml", "QuakeML")
     with coded("QuakeML", path), warnings.catch_warnings(record=True) as caught:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 
 from moho.agent.tools.earthquakes import detect_associate, locate_event, pick_phases
 from moho.errors import Refusal
+from moho.read import read
 from moho.survey import Picks, Response, Waveforms
 
 VP, VP_VS = 6000.0, 1.73
@@ -20,7 +19,7 @@ VP, VP_VS = 6000.0, 1.73
 @pytest.fixture(scope="module")
 def swarm(shared: Path) -> list[Waveforms]:
     files = sorted((shared / "seismology_obspy_trigger").glob("*.slist.gz"))
-    return [Waveforms(stream=obspy.read(io.BytesIO(gzip.decompress(file.read_bytes())))) for file in files]
+    return [read(file) for file in files]  # type: ignore[misc]
 
 
 def ncedc(file: Path) -> tuple[Waveforms, float, float]:
@@ -164,14 +163,9 @@ def test_one_event_is_taken_from_the_picks_of_two() -> None:
     keep = np.arange(0, len(second.station), 3)
     names = {name: i for i, name in enumerate(first.station[:8])}
     place = np.array([names[name] for name in second.station[keep]])
-    assert first.latitude is not None
-    assert first.longitude is not None
-    assert first.elevation is not None
-    both = Picks(
-        station=np.r_[first.station, second.station[keep]], phase=np.r_[first.phase, second.phase[keep]],
-        time=np.r_[first.time, second.time[keep] + 300], uncertainty=np.r_[first.uncertainty, second.uncertainty[keep]], origin=first.origin, latitude=np.r_[first.latitude, first.latitude[place]],
-        longitude=np.r_[first.longitude, first.longitude[place]], elevation=np.r_[first.elevation, first.elevation[place]],
-    )  # fmt: skip
+    columns = {name: np.r_[getattr(first, name), getattr(second, name)[keep]] for name in ("station", "phase", "uncertainty")}
+    places = {name: np.r_[getattr(first, name), getattr(first, name)[place]] for name in ("latitude", "longitude", "elevation")}
+    both = Picks(time=np.r_[first.time, second.time[keep] + 300], origin=first.origin, **columns, **places)  # type: ignore[arg-type]
     made = locate_event(both, VP, VP_VS)
     assert made.facts["phases"].value == 16
     assert made.latitude[0] == pytest.approx(truth[0], abs=0.01)

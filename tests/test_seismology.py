@@ -114,7 +114,7 @@ def test_a_gappy_record_is_filtered_piece_by_piece() -> None:
 
 def test_clipping_is_seen() -> None:
     t = np.arange(3000) / RATE
-    loud = np.clip(np.round(5000 * np.sin(2 * np.pi * t)), -4000, 4000)
+    loud = np.clip(np.round(5000 * np.sin(2 * np.pi * 1.03 * t)), -4000, 4000)
     assert waveform_inspect(Waveforms(stream=obspy.Stream([made_trace(loud)]))).facts["clipped"].value == ["BW.RJOB..EHZ"]
     fine = np.round(5000 * np.sin(2 * np.pi * 3.3 * t))
     assert waveform_inspect(Waveforms(stream=obspy.Stream([made_trace(fine)]))).facts["clipped_channels"].value == 0

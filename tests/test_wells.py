@@ -9,6 +9,7 @@ import pytest
 
 from moho.agent.tools.wells import las_inspect, porosity, vshale, water_saturation
 from moho.errors import Missing, Refusal
+from moho.las import read_las
 from moho.survey import Curve, Well
 
 N = 101
@@ -128,6 +129,8 @@ def test_an_interval_outside_the_log_is_refused_with_its_range(top: float | None
         (lambda: porosity(well(RHOB=(2.3, "kg/m3"))), Refusal, "unit in the file is wrong"),
         (lambda: porosity(well(RHOB=(60, ""))), Missing, "no unit"),
         (lambda: porosity(well(DT=(180, "")), "sonic"), Missing, "us/ft or us/m"),
+        (lambda: water_saturation(well(RT=(20, "ohmm"), NEUT=(400, "cps")), 0.05), Refusal, "Run the tool porosity"),
+        (lambda: porosity(well(RHOB=(2.3, "g/cc"), NEUT=(400, "cps")), "neutron-density"), Refusal, "cps"),
         (lambda: water_saturation(well(RT=(20, "ohmm"), PHI=(0.2, "")), 0.05, n=0), ValueError, "above 0"),
         (lambda: water_saturation(well(RT=(20, "ohmm"), PHI=(0.2, "")), 0.05, porosity_curve="PHIX"), ValueError, "no curve"),
         (lambda: vshale(well(GR=(70, "GAPI")), 20, 120, top=1020, base=1010), ValueError, "top < base"),
@@ -152,8 +155,7 @@ def test_inspection_counts_nulls_and_gaps() -> None:
 
 
 def test_scorpio_has_its_rows_and_depths(shared: Path) -> None:
-    reader = pytest.importorskip("moho.las")
-    held = reader.read_las(shared / "logs_lasio_examples" / "6038187_v1.2.las")
+    held = read_las(shared / "logs_lasio_examples" / "6038187_v1.2.las")
     made = las_inspect(held)
     assert made.facts["samples"].value == 2732
     assert made.facts["depth"].value == pytest.approx([0.05, 136.6])

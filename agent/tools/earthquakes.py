@@ -89,11 +89,12 @@ def pick_phases(
             "E_DATA",
             f"no onset found: the largest STA/LTA is {best:.2f} for a threshold of {threshold:g}"
             + (f", and {weak} triggers rise less than {SNR:g}-fold." if weak else "."),
-            "Try a lower threshold or another band.",
+            f"The first {lta:g} s of a record, one long window, cannot trigger: a shorter lta, a lower threshold or another band may help.",
         )
     if weak:
         notes.append(f"{weak} triggers were left out: amplitudes rise less than {SNR:g}-fold, or they are the S wave or coda of a pick")
     notes.append(f"recursive STA/LTA {sta:g}/{lta:g} s on {low:g}-{high:g} Hz (causal Butterworth, 2 poles), threshold {threshold:g}; onsets by AIC")
+    notes.append(f"the first {lta:g} s of a record, one long window, cannot trigger")
     station, phase, times, errors, ratios = (list(column) for column in zip(*rows, strict=True))
     places = _coordinates(station, traces, response, notes)
     facts = {
@@ -187,6 +188,7 @@ def detect_associate(
     if few:
         notes.append(f"{few} coincidences between channels of fewer than {stations} stations were left out")
     notes.append(f"{low:g}-{high:g} Hz causal Butterworth (4 poles), recursive STA/LTA {sta:g}/{lta:g} s, on {on:g}, off {off:g}")
+    notes.append(f"the first {lta:g} s of a record, one long window, cannot trigger")
     if not events:
         notes.append(f"no event; the largest STA/LTA of a channel is {largest:.2f}")
     times = [str(event["time"]) for event in events]
@@ -254,14 +256,15 @@ def locate_event(picks: Picks, velocity: Annotated[Velocity, "P velocity"], vp_v
         notes.append(f"{int(bad.sum())} picks without uncertainty were given 0.1 s")
         error = np.where(bad, 0.1, error)
     mirror = _check_array(station, notes)
-    best = _search(station, speed, time, error, picks.phase[used], vp_vs, velocity / 1000)
-    place, residual, weight, jacobian = best
+    place, residual, weight, jacobian, rivals = _search(station, speed, time, error, picks.phase[used], vp_vs, velocity / 1000)
     top = float(station[:, 2].min())
     facts = _errors(place, residual, weight, jacobian, error, top, notes)
     lon, lat = (float(v) for v in plane.transform(place[0], place[1], direction="INVERSE"))
     east, north = station[:, 0] - place[0], station[:, 1] - place[1]
     offsets = np.hypot(east, north)
     azimuths = np.unique(np.round(np.degrees(np.arctan2(east, north)) % 360, 6))
+    if "ellipse_major" in facts and facts["ellipse_major"].value > offsets.max():
+        notes.append("the picks hardly hold the epicentre: the ellipse is larger than the network")
     gap = float(np.diff(np.append(azimuths, azimuths[0] + 360)).max())
     origin = UTCDateTime(picks.origin) + float(place[3])
     rms = float(np.sqrt(np.mean(residual**2)))
@@ -277,7 +280,7 @@ def locate_event(picks: Picks, velocity: Annotated[Velocity, "P velocity"], vp_v
         "phases": Quantity(len(used), "", "phases used"),
         "stations": Quantity(len(set(names.tolist())), "", "stations used"),
     } | facts
-    if gap > 180:
+    if gap > 181:
         notes.append(f"azimuthal gap {gap:.0f} deg: the event lies outside the network, the position is poorly held on that side")
     if offsets.min() > max(float(place[2] - top), 1.0) * 1.5:
         notes.append(f"the nearest station is {offsets.min():.1f} km away for a depth of {place[2]:.1f} km: depth trades off with origin time")
@@ -287,9 +290,17 @@ def locate_event(picks: Picks, velocity: Annotated[Velocity, "P velocity"], vp_v
     if mirror is not None:
         middle, along = mirror
         away = place[:2] - middle
-        there = middle + 2 * along * (away @ along) - away
+        across = away - along * (away @ along)
+        # at right angles to the line times change with the square of the distance: w^2 / (2 h v)
+        blind = float(np.sqrt(2 * np.hypot(offsets.min(), place[2] - top) * velocity / 1000 * np.median(error)))
+        if np.hypot(*across) > blind:
+            rivals = [np.append(place[:2] - 2 * across, place[2:])]
+            notes.append("the stations lie on a line: the same place on its other side fits the picks as well")
+        else:
+            notes.append(f"the stations lie on a line and the event near it; how far off is not held, up to some {blind:.1f} km either way")
+    for there in rivals[:2]:
         other = plane.transform(float(there[0]), float(there[1]), direction="INVERSE")
-        notes.append(f"the stations lie on a line: {other[1]:.4f} deg, {other[0]:.4f} deg on its other side fits the picks as well")
+        notes.append(f"another hypocentre fits nearly as well: {other[1]:.4f} deg, {other[0]:.4f} deg, {there[2]:.1f} km deep")
     notes.append(f"constant velocity: P {velocity:g} m/s, Vp/Vs {vp_vs:g}, straight rays; errors of this velocity are not in the ellipse")
     view = {"stations": [[str(n), float(o), float(a)] for n, o, a in sorted(set(zip(names.tolist(), longitude, latitude, strict=True)))]}
     return Catalogue(
@@ -364,20 +375,32 @@ def _pick_record(
     x, *horizontal = (sosfilt(sos, trace.data[:length] - trace.data[:length].mean()) for trace in (vertical, *sides))
     pair = np.array(horizontal[:2]) if len(horizontal) >= 2 else None
     ratio = recursive_sta_lta(x, max(round(windows[0] * rate), 1), max(round(windows[1] * rate), 2))
-    found: list[tuple[str, float, float, float]] = []
-    weak, busy = 0, -1
+    candidates: list[tuple[int, float, float]] = []
+    weak = 0
     for start, end in trigger_onset(ratio, threshold, OFF):
-        onset, error = _onset(x, int(start), start + int(np.argmax(ratio[start : end + 1])), rate)
-        rise = _rise(x, onset, rate)
+        peak = start + int(np.argmax(ratio[start : end + 1]))
+        steep = start + int(np.argmax(ratio[start : end + 1] >= ratio[peak] / 2))
+        for begin in (int(start), steep):  # noise can trigger just before P does
+            onset, error = _onset(x, begin, peak, rate)
+            rise = _rise(x, onset, rate)
+            if rise >= SNR:
+                break
+        after_p = candidates and onset - candidates[-1][0] < S_LIMIT * rate
         sideways = pair is not None and _power(pair, onset, onset + round(rate)) > 2 * _power(x[None], onset, onset + round(rate))
-        if rise < SNR or onset <= busy or (found and sideways):
+        if rise < SNR or (after_p and sideways):
+            weak += 1
+        else:
+            candidates.append((onset, error, rise))
+    found: list[tuple[str, float, float, float]] = []
+    busy = -1
+    for i, (onset, error, rise) in enumerate(candidates):
+        following = candidates[i + 1][0] if i + 1 < len(candidates) else length
+        if onset <= busy:
             weak += 1
             continue
         found.append(("P", onset / rate, error, rise))
         busy = onset + round(rate)
-        if pair is None:
-            continue
-        onset_s = _s_onset(pair, onset, rate)
+        onset_s = None if pair is None else _s_onset(pair, onset, following, rate)
         if onset_s is not None:
             found.append(("S", onset_s[0] / rate, onset_s[1], onset_s[2]))
             busy = 2 * onset_s[0] - onset  # S and its coda until as long after S as S is after P
@@ -391,12 +414,12 @@ def _onset(x: Array, start: int, peak: int, rate: float) -> tuple[int, float]:
     return _least_aic(x[None, first:last], first, rate)
 
 
-def _s_onset(pair: Array, p: int, rate: float) -> tuple[int, float, float] | None:
-    """(sample, uncertainty s, amplitude ratio) of S after the P at sample `p`; None where the horizontals do not rise."""
+def _s_onset(pair: Array, p: int, following: int, rate: float) -> tuple[int, float, float] | None:
+    """(sample, uncertainty s, amplitude ratio) of S between the P at sample `p` and the `following` one; None where the horizontals do not rise."""
     half = max(round(0.25 * rate), 1)
     energy = np.convolve((pair**2).sum(0), np.ones(2 * half), "same")
     first = p + round(FIRST_S * rate)
-    last = min(p + round(S_LIMIT * rate), pair.shape[1])
+    last = min(p + round(S_LIMIT * rate), following, pair.shape[1])
     if last - first < 4 * half:
         return None
     peak = first + int(np.argmax(energy[first:last]))
@@ -550,8 +573,11 @@ def _check_array(station: Array, notes: list[str]) -> tuple[Array, Array] | None
 
 def _search(
     station: Array, speed: Array, time: Array, error: Array, phase: Array, vp_vs: float, vp: float
-) -> tuple[Array, Array, Array, Array]:
-    """((x, y, z, origin time) km and s, residuals s, Huber weights, Jacobian) of the best hypocentre."""
+) -> tuple[Array, Array, Array, Array, list[Array]]:
+    """((x, y, z, origin time) km and s, residuals s, Huber weights, Jacobian, rival hypocentres) of the best hypocentre.
+
+    Of hypocentres that fit equally well the one nearest to the network's middle is best.
+    """
     from scipy.optimize import least_squares
 
     top = float(station[:, 2].min())
@@ -583,12 +609,18 @@ def _search(
     fits = []
     for node in starts:
         begin = np.append(np.maximum(nodes[node], [-np.inf, -np.inf, top + 1e-3]), origin[node])
-        bounds = ([-np.inf, -np.inf, top, -np.inf], [np.inf, np.inf, top + 700, np.inf])
+        bounds = ([*(middle - 2 * half), top, -np.inf], [*(middle + 2 * half), top + 700, np.inf])
         fits.append(least_squares(residuals, begin, slope, bounds, loss="huber", f_scale=HUBER, x_scale=[1, 1, 1, 0.2], xtol=1e-12, ftol=1e-12))
-    fit = min(fits, key=lambda f: f.cost)
+    least = min(fit.cost for fit in fits)
+    equal = sorted((fit for fit in fits if fit.cost < least + 1.0), key=lambda fit: np.hypot(*(fit.x[:2] - middle)))
+    fit = min(equal, key=lambda f: (f.cost > least + 0.1, np.hypot(*(f.x[:2] - middle))))
+    rivals: list[Array] = []
+    for other in equal:
+        if all(np.hypot(*(other.x[:2] - known[:2])) > max(0.1 * extent, 2.0) for known in [fit.x, *rivals]):
+            rivals.append(other.x)
     scaled = residuals(fit.x)
     weight = np.minimum(1.0, HUBER / np.maximum(np.abs(scaled), 1e-12))
-    return fit.x, scaled * error, weight, slope(fit.x)
+    return fit.x, scaled * error, weight, slope(fit.x), rivals
 
 
 def _errors(place: Array, residual: Array, weight: Array, jacobian: Array, error: Array, top: float, notes: list[str]) -> dict[str, Quantity]:
@@ -605,7 +637,7 @@ def _errors(place: Array, residual: Array, weight: Array, jacobian: Array, error
     columns = [0, 1, 3] if shallow or np.linalg.cond(normal) > 1e12 else [0, 1, 2, 3]
     reduced = normal[np.ix_(columns, columns)]
     if np.linalg.cond(reduced) > 1e12:
-        notes.append("the stations do not hold the epicentre: no error ellipse can be given")
+        notes.append("the picks do not hold the epicentre in every direction: no error ellipse can be given")
         return {}
     covariance = np.linalg.inv(reduced) * scale
     sizes, axes = np.linalg.eigh(covariance[:2, :2])
@@ -618,7 +650,8 @@ def _errors(place: Array, residual: Array, weight: Array, jacobian: Array, error
     if len(columns) == 4:
         facts["depth_error"] = Quantity(round(float(np.sqrt(covariance[2, 2])), 4), "km", "standard error of the depth")
     else:
-        notes.append("the depth ran to the surface and is not resolved" if shallow else "the picks do not resolve the depth")
+        notes.append(f"{'the depth ran to the surface' if shallow else 'the picks do not resolve the depth'}; the ellipse holds for this depth")
     facts["time_error"] = Quantity(round(float(np.sqrt(covariance[-1, -1])), 4), "s", "standard error of the origin time")
-    facts["reduced_chi2"] = Quantity(round(misfit, 3), "", "reduced chi-square")
+    if free > 0:
+        facts["reduced_chi2"] = Quantity(round(misfit, 3), "", "reduced chi-square")
     return facts

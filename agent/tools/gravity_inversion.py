@@ -10,22 +10,25 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from moho.agent.registry import Cost, tool
 from moho.agent.tools.potential_fields import GRAVITATION, merge, project
-from moho.errors import Missing, Refusal
+from moho.errors import Refusal
 from moho.survey import Array, Blocks, Gravity, Grid
 from moho.units import Count, DensityContrast, Depth, Metres, MilliGal, Position, Quantity
 
-DATA = 900  # stations inverted at most; more are averaged in blocks
+DATA = 600  # stations inverted at most; more are averaged in blocks
 CELLS = 12_000  # of a mesh chosen here
+LAYERS = 12  # cells down, where no depth is asked for
 PADDING = 3  # cells beyond the stations on each side
-# (exponent of the depth weighting, smoothing length in cells); the first is the model handed over
-MEMBERS = ((2.0, 1.0), (1.5, 1.0), (2.5, 1.0), (2.0, 3.0))
+# (exponent of SimPEG's depth weights, smoothing length in cells); the first is the model handed over. SimPEG weights the
+# square of the model by depth^-(exponent/2): 2.5 puts buried blocks at their depth (tests), 2 above it and 3 below.
+MEMBERS = ((2.5, 1.0), (2.0, 1.0), (3.0, 1.0), (2.5, 4.0))
+BODY = 0.2  # of the largest contrast: cells that count as the body when its mass is summed
 
 
 @dataclass(frozen=True)
@@ -83,28 +86,27 @@ def _cost(data: Gravity | Grid, error: float | None = None, cell: float | None =
 def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Metres | None = None, depth: Metres | None = None) -> Blocks:
     """The smoothest density contrast (kg/m3), weighted against depth, that explains the residual gravity to its error.
 
-    `error` is one standard deviation. Depth is below the lowest station. The centre of mass is that of the cells above half
-    the largest contrast; the depth range is that of an ensemble over depth weighting (exponents 1.5, 2, 2.5) and smoothing:
-    it shows the ambiguity of the method, and is no confidence interval.
+    `error` is one standard deviation. Depth is below the lowest station. The centre of mass is that of the strongest body, the
+    joined cells above half the largest contrast; the depth range is that of an ensemble over depth weighting (exponents 2, 2.5, 3) and smoothing: it
+    shows the ambiguity of the method, and is no confidence interval. Gauss's theorem gives the excess mass without a model.
     """
     if error is not None and error <= 0:
         raise ValueError(f"error must be above 0 mGal, got {error:g}")
     plan = _plan(data, cell, depth)
     if plan.bytes > 0.6 * (free := _free_memory()):
-        raise Refusal(
-            "E_LIMIT",
-            f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.",
-            f"Use cells of {plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3):.3g} m or larger.",
-        )
+        needs = f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB"
+        larger = plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3)
+        raise Refusal("E_LIMIT", f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.", f"Use cells of {larger:.3g} m or larger.")
     notes = [*plan.notes]
     sigma = error
     if sigma is None:
         scatter, span = _scatter(plan), float(np.ptp(plan.value))
         sigma = max(scatter, 0.01 * span)
-        origin = "from the scatter of stations about their neighbours" if scatter >= 0.01 * span else f"1 % of the range; the scatter, {scatter:.3g}, is less"
+        origin = "from the scatter of data about their neighbours" if scatter >= 0.01 * span else f"1 % of the range (scatter {scatter:.3g} is less)"
         notes.append(f"error taken as {sigma:.3g} mGal: {origin}")
     if float(np.abs(plan.value).max()) < 2 * sigma:
-        raise Refusal("E_DATA", f"the largest value, {np.abs(plan.value).max():.3g} mGal, is within two errors of {sigma:.3g} mGal: nothing to invert.")
+        largest = float(np.abs(plan.value).max())
+        raise Refusal("E_DATA", f"the largest value, {largest:.3g} mGal, is within two errors of {sigma:.3g} mGal: nothing to invert.")
 
     mesh, sensitivity = _sensitivity(plan)
     members = [_solve(plan, mesh, sensitivity, sigma, exponent, length) for exponent, length in MEMBERS]
@@ -112,22 +114,28 @@ def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Me
     z, y, x = (np.arange(n + 1) * plan.cell + start for n, start in zip(plan.shape, (0.0, plan.corner[1], plan.corner[0]), strict=True))
     centres = [_centre(values, x, y, z) for values, _, _ in members]
     depths = [centre[2] for centre in centres]
-    volume = plan.cell**3
-    mass = float(contrast.sum() * volume)
+    body, bodies = _body(contrast, BODY)
+    mass = float(contrast[body].sum() * plan.cell**3)
     total = _mass_from_data(plan, centres[0])
     if abs(misfit - 1) > 0.1:
-        notes.append(f"the data could be explained to {misfit:.2f} times the error only" if misfit > 1 else f"a model of nothing explains them to {misfit:.2f}")
-    if contrast[-1].size and float(np.abs(contrast[-1]).max()) > 0.5 * float(np.abs(contrast).max()):
-        notes.append("the largest contrasts reach the bottom of the mesh: ask for a greater depth")
-    notes.append("z is down from the lowest station; SimPEG's gz is up and its sign is turned here: positive mGal means pull downward")
+        why = "the error is too small for this mesh" if misfit > 1 else "the error is too large for these data"
+        notes.append(f"phi_d/N ended at {misfit:.2f}: {why}")
+    if float(np.abs(contrast[-1]).max()) > 0.7 * float(np.abs(contrast).max()):
+        notes.append("large contrasts reach the bottom of the mesh: ask for a greater depth")
+    if bodies > 1:
+        notes.append(f"{bodies} separate bodies exceed {100 * BODY:g} % of the largest contrast; centre and mass are those of the strongest")
+    if abs(total - mass) > 0.5 * abs(mass):
+        notes.append("Gauss's theorem sums all bodies and what is left of the regional; here that is not the mass of the main body alone")
+    notes.append("z is down from the lowest station; SimPEG's gz is up and its sign is turned here: positive mGal pulls down")
+    notes.append("a smooth model spreads a body out: its contrast is a lower bound, its mass and centre are better known")
+    notes.append(f"excess mass: joined cells above {100 * BODY:g} % of the largest contrast; the fainter rest trades off with the regional")
     notes.append(f"{len(members)} models over depth-weighting exponents and smoothing lengths; gravity alone does not fix depth or contrast")
-    metres = f" ({plan.crs})"
     facts = {
-        "centre_x": Quantity(centres[0][0], "m", f"easting of the centre of mass{metres}"),
-        "centre_y": Quantity(centres[0][1], "m", f"northing of the centre of mass{metres}"),
+        "centre_x": Quantity(centres[0][0], "m", "easting of the centre of mass"),
+        "centre_y": Quantity(centres[0][1], "m", "northing of the centre of mass"),
         "centre_depth": Quantity(centres[0][2], "m", "depth of the centre of mass"),
         "depth_range": Quantity([min(depths), max(depths)], "m", "depth range of the centre over the ensemble"),
-        "excess_mass": Quantity(mass, "kg", "excess mass of the model"),
+        "excess_mass": Quantity(mass, "kg", "excess mass of the body in the model"),
         "gauss_mass": Quantity(total, "kg", "excess mass from the data by Gauss's theorem"),
         "contrast": Quantity([float(contrast.min()), float(contrast.max())], "kg/m3", "density contrast range"),
         "misfit": Quantity(misfit, "", "misfit phi_d/N"),
@@ -194,8 +202,11 @@ def gravity_forward(
         "range": Quantity([float(value.min()), float(value.max())], "mGal", "anomaly range"),
         "excess_mass": Quantity(float(mass), "kg", "excess mass"),
     }
-    notes = (f"block {width:g} m east by {across:g} m north, {depth_top:g} to {depth_base:g} m deep, {density_contrast:g} kg/m3; stations on a plane at depth 0",)
-    return Grid(title="buried block", facts=facts, notes=notes, values=value, x=x + axis, y=y + axis, quantity="residual gravity", unit="mGal", height=0.0)
+    block = f"block {width:g} m east by {across:g} m north, {depth_top:g} to {depth_base:g} m deep, {density_contrast:g} kg/m3"
+    return Grid(
+        title="buried block", facts=facts, notes=(f"{block}; stations on a plane at depth 0",), values=value, x=x + axis, y=y + axis,
+        quantity="residual gravity", unit="mGal", height=0.0,
+    )  # fmt: skip
 
 
 # Data and mesh --------------------------------------------------------------------------------------------------------
@@ -205,7 +216,8 @@ def _plan(data: Gravity | Grid, cell: float | None, depth: float | None) -> _Pla
     """Data thinned and in metres, the regional taken off where it is still in, and a mesh for them."""
     notes: list[str] = []
     if data.quantity == "observed gravity":
-        raise Refusal("E_DATA", "observed gravity cannot be inverted for density contrast.", "Reduce it (bouguer_terrain) and take out the regional first.")
+        said = "observed gravity cannot be inverted for density contrast."
+        raise Refusal("E_DATA", said, "Reduce it (bouguer_terrain) and take out the regional first.")
     if isinstance(data, Grid):
         if data.unit != "mGal":
             raise Refusal("E_UNITS", f"a gravity map in mGal is wanted; this one is {data.quantity} in {data.unit}.")
@@ -218,13 +230,13 @@ def _plan(data: Gravity | Grid, cell: float | None, depth: float | None) -> _Pla
         if empty := int((~good).sum()):
             notes.append(f"{empty} empty nodes left out")
     else:
-        x, y, crs, said = project(data)
+        x, y, crs, projected = project(data)
         value, height = data.value, data.height
         good = np.isfinite(value) & np.isfinite(x) & np.isfinite(y) & (np.isfinite(height) if height is not None else True)
         if lost := int((~good).sum()):
             notes.append(f"{lost} of {len(good)} stations without value, height or coordinates were left out")
         x, y, value, height, merged = merge(x[good], y[good], value[good], None if height is None else height[good])
-        notes += said + merged
+        notes += projected + merged
     if len(x) < 16:
         raise Refusal("E_DATA", f"{len(x)} data are too few for a 3-D inversion; at least 16 are needed.")
     if float(np.ptp(value)) == 0:
@@ -235,15 +247,15 @@ def _plan(data: Gravity | Grid, cell: float | None, depth: float | None) -> _Pla
     if height is None:
         height = np.zeros(len(x))
         notes.append("no heights: the data are taken to lie on one level, the top of the model")
-    spacing = math.sqrt(width * length / len(x))
+    spacing = _spacing(width, length, len(x))
     if len(x) > DATA:
         spacing *= math.sqrt(len(x) / DATA)
         count = len(x)
         x, y, value, height = _thin(x, y, value, height, spacing)
         notes.append(f"{count} data averaged in blocks of {spacing:.3g} m to {len(x)}")
     x, y, value, height = (np.asarray(array, dtype=float) for array in (x, y, value, height))
-    value, said = _regional(x, y, value, data.quantity)
-    notes += said
+    value, regional = _regional(x, y, value, data.quantity)
+    notes += regional
     if relief := float(np.ptp(height)):
         notes.append(f"stations lie up to {relief:.0f} m above the top of the model; rock between is not modelled")
     return _mesh_for(x, y, height, value, crs, spacing, cell, depth, notes)
@@ -253,11 +265,12 @@ def _mesh_for(
     x: Array, y: Array, height: Array, value: Array, crs: str, spacing: float, cell: float | None, depth: float | None, notes: list[str]
 ) -> _Plan:
     width, length = float(np.ptp(x)), float(np.ptp(y))
-    reach = 0.5 * min(width, length) if depth is None else depth
+    reach = min(0.5 * min(width, length), LAYERS * spacing) if depth is None else depth
     chosen = _tidy(spacing) if cell is None else cell
 
     def shape(size: float) -> tuple[int, int, int]:
-        return max(2, math.ceil(reach / size - 1e-9)), math.ceil(length / size - 1e-9) + 1 + 2 * PADDING, math.ceil(width / size - 1e-9) + 1 + 2 * PADDING
+        down, north, east = (math.ceil(extent / size - 1e-9) for extent in (reach, length, width))
+        return max(2, down), north + 1 + 2 * PADDING, east + 1 + 2 * PADDING
 
     while cell is None and math.prod(shape(chosen)) > CELLS:
         chosen = _tidy(1.1 * chosen)
@@ -268,7 +281,8 @@ def _mesh_for(
     if chosen > 0.25 * min(width, length):
         raise ValueError(f"cells of {chosen:g} m are too large for data over {width:.4g} by {length:.4g} m")
     if depth is None:
-        notes.append(f"model depth {reach:.4g} m, half the shorter side of the survey")
+        bottom = math.ceil(reach / chosen - 1e-9) * chosen
+        notes.append(f"model depth {bottom:.4g} m: half the shorter side of the survey, at most {LAYERS} data spacings")
     elif depth > max(width, length):
         notes.append(f"a depth of {depth:g} m is more than the survey is wide ({max(width, length):.4g} m): the data say little there")
     size = shape(chosen)
@@ -340,6 +354,12 @@ def _free_memory() -> float:
         return 4e9
 
 
+def _spacing(width: float, length: float, count: int) -> float:
+    """The step s of a lattice of `count` points over this area: (width + s)(length + s) = count s^2."""
+    a, b = count - 1.0, width + length
+    return (b + math.sqrt(b * b + 4 * a * width * length)) / (2 * a)
+
+
 def _tidy(size: float) -> float:
     """To two significant digits."""
     return float(f"{size:.2g}")
@@ -359,7 +379,7 @@ def _sensitivity(plan: _Plan) -> tuple[Any, Array]:
         nz, ny, nx = plan.shape
         origin = [plan.corner[0], plan.corner[1], -nz * plan.cell]
         mesh = discretize.TensorMesh([np.full(n, plan.cell) for n in (nx, ny, nz)], origin=origin)
-        points = np.column_stack([plan.x, plan.y, plan.height + 1e-3 * plan.cell])  # a hair above the top: not on a prism's face
+        points = np.column_stack([plan.x, plan.y, plan.height + 1e-4 * plan.cell])  # a hair above the top: not on a prism's face
         survey = gravity.Survey(gravity.SourceField([gravity.Point(points, components="gz")]))
         simulation = gravity.Simulation3DIntegral(
             mesh, survey=survey, rhoMap=maps.IdentityMap(nP=mesh.n_cells), engine="choclo", numba_parallel=False, store_sensitivities="ram"
@@ -382,8 +402,9 @@ def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: float, exponent: f
 
         weights = depth_weighting(mesh, 0.0, exponent=exponent, threshold=0.5 * plan.cell)
         rule = regularization.WeightedLeastSquares(
-            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights}, reference_model=np.zeros(mesh.n_cells)
-        )
+            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights},
+            reference_model=np.zeros(mesh.n_cells),
+        )  # fmt: skip
         hessian = rule.deriv2(np.zeros(mesh.n_cells)).tocsc()
     factor = splu(hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     spread = factor.solve(np.ascontiguousarray(sensitivity.T, dtype=float))  # (cell, datum)
@@ -411,11 +432,19 @@ def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: float, exponent: f
     return up[::-1].copy(), np.asarray(predicted, dtype=float), float(np.mean(((predicted - plan.value) / sigma) ** 2))
 
 
+def _body(values: Array, share: float) -> tuple[Array, int]:
+    """(z, y, x) cells joined to the strongest one with at least this share of its contrast; how many such bodies there are, of either sign."""
+    from scipy.ndimage import label
+
+    peak = np.unravel_index(int(np.argmax(np.abs(values))), values.shape)
+    same, count = label(values / values[peak] >= share)
+    _, opposite = label(values / values[peak] <= -share)
+    return np.asarray(same == same[peak]), int(count + opposite)
+
+
 def _centre(values: Array, x: Array, y: Array, z: Array) -> tuple[float, float, float]:
-    """Centre of mass (x, y, z down) of the cells above half the largest contrast, of its sign."""
-    flat = values.ravel()
-    peak = flat[int(np.argmax(np.abs(flat)))]
-    body = np.where(values * np.sign(peak) >= 0.5 * abs(peak), np.abs(values), 0.0)
+    """Centre of mass (x, y, z down) of the strongest body above half the largest contrast."""
+    body = np.where(_body(values, 0.5)[0], np.abs(values), 0.0)
     mids = [0.5 * (edges[1:] + edges[:-1]) for edges in (z, y, x)]
     total = body.sum()
     found = [float((body.sum(axis=tuple(a for a in range(3) if a != axis)) * mid).sum() / total) for axis, mid in enumerate(mids)]
@@ -423,7 +452,7 @@ def _centre(values: Array, x: Array, y: Array, z: Array) -> tuple[float, float, 
 
 
 def _mass_from_data(plan: _Plan, centre: tuple[float, float, float]) -> float:
-    """Excess mass by Gauss's theorem: the flux through the map over the share of the half-space's solid angle the map fills, seen from the body."""
+    """Excess mass by Gauss's theorem: flux through the map, over the share of the half-space's solid angle that it fills from the body."""
     area = float(np.ptp(plan.x) + plan.spacing) * float(np.ptp(plan.y) + plan.spacing)
     flux = float(np.mean(plan.value)) * 1e-5 * area / (2 * math.pi * GRAVITATION)
     pad, h = 0.5 * plan.spacing, centre[2] + float(plan.height.mean())

@@ -100,7 +100,8 @@ def _terrain_cost(stations: Gravity, density: float = CROWN, topography: Grid | 
     if topography is None:
         return Cost(0.2, 64.0 * len(stations.value))
     dx, dy = (abs(step) * (111_195.0 if topography.geographic else 1.0) for step in topography.spacing)
-    window = min(math.prod(topography.values.shape), math.ceil(2 * TERRAIN_RADIUS / dx) * math.ceil(2 * TERRAIN_RADIUS / dy))
+    across = [min(n, math.ceil(2 * TERRAIN_RADIUS / step)) for n, step in ((len(topography.x), dx), (len(topography.y), dy))]
+    window = math.prod(across)
     return Cost(4 + len(stations.value) * window / 2.0e6, 200.0 * window + 100.0 * len(stations.value))
 
 
@@ -190,10 +191,12 @@ def _terrain(stations: Gravity, height: Array, density: float, topography: Grid)
         x, y = (x_edges - e) * scale_x, (y_edges - n) * scale_y
         i0, i1 = _window(x)
         j0, j1 = _window(y)
-        block = topography.values[j0:j1, i0:i1]
+        block = topography.values[j0:j1, i0:i1].astype(float)
         if np.isnan(block).any():
             raise Refusal("E_DATA", f"the topography has {int(np.isnan(block).sum())} gaps within reach of station {k + 1}.", "Fill it first.")
-        ground[k] = block[min(np.searchsorted(y, 0, "right") - 1 - j0, j1 - j0 - 1), min(np.searchsorted(x, 0, "right") - 1 - i0, i1 - i0 - 1)]
+        ground[k] = block[_cell(y) - j0, _cell(x) - i0]
+        if h > 0:  # the station stands on its ground; at sea it floats over it
+            block[_cell(y) - j0, _cell(x) - i0] = h
         west, south = np.meshgrid(x[i0:i1], y[j0:j1])
         east_side, north_side = np.meshgrid(x[i0 + 1 : i1 + 1], y[j0 + 1 : j1 + 1])
         prisms = np.stack([west, east_side, south, north_side, np.minimum(block, 0.0), np.maximum(block, 0.0)], axis=-1).reshape(-1, 6)
@@ -206,23 +209,30 @@ def _terrain(stations: Gravity, height: Array, density: float, topography: Grid)
         low, high = min(0.0, h), max(0.0, h)
         slab = -1e5 * choclo.prism.gravity_u(0.0, 0.0, float(h), x[i0], x[i1], y[j0], y[j1], low, high, math.copysign(density, h)) if h else 0.0
         terrain[k] = slab - rock
-        reach = min(reach, -x[i0], x[i1], -y[j0], y[j1])
+        reach = min(reach, -x[0], x[-1], -y[0], y[-1])
     apart = height - ground
     notes = [
         f"terrain correction from {topography.title or 'the topography'}: prisms of {density:g} kg/m3 to {TERRAIN_RADIUS / 1000:.1f} km, "
         f"sea water {SEA_WATER:g} kg/m3, flat Earth, no isostatic root, no Bullard B",
         f"station heights differ from the topography under them by {np.sqrt(np.mean(apart**2)):.1f} m rms "
-        f"(largest {np.abs(apart).max():.1f} m); this error goes into the nearest prism",
+        f"(largest {np.abs(apart).max():.1f} m); on land the cell under a station was given the station's height",
     ]
+    if (cell := max(topography.spacing) * (111_195.0 if topography.geographic else 1.0)) > 2000:
+        notes.append(f"cells of {cell / 1000:.3g} km are too coarse for the ground near a station: that part of the terrain correction is missing")
     if reach < TERRAIN_RADIUS:
-        notes.append(f"the topography ends {reach / 1000:.1f} km from the nearest-to-edge station; ground beyond is taken as level with the station")
+        notes.append(f"the topography ends {reach / 1000:.1f} km from a station; ground beyond it is taken as level with the station")
     return terrain, notes
+
+
+def _cell(edges: Array) -> int:
+    """The cell that 0 is in."""
+    return int(np.clip(np.searchsorted(edges, 0.0, "right") - 1, 0, len(edges) - 2))
 
 
 def _window(edges: Array) -> tuple[int, int]:
     """First and last edge within the terrain radius of 0; at least one cell."""
     inside = np.flatnonzero(np.abs(edges) <= TERRAIN_RADIUS)
-    cell = int(np.clip(np.searchsorted(edges, 0.0, "right") - 1, 0, len(edges) - 2))
+    cell = _cell(edges)
     if not len(inside):
         return cell, cell + 1
     return min(int(inside[0]), cell), max(int(inside[-1]), cell + 1)
@@ -407,9 +417,15 @@ def remove_trend(grid: Grid, degree: Degree) -> Grid:
 # Fourier filters ------------------------------------------------------------------------------------------------------
 
 
+def _filter_cost(grid: Grid, *_: Any, **__: Any) -> Cost:
+    nodes = math.prod(_good_length(n) for n in grid.values.shape)
+    return Cost(1 + 1e-6 * nodes, 150.0 * nodes)
+
+
 @tool(
     discipline="gravity",
     stage="processing",
+    cost=_filter_cost,
     say=(
         "continue {grid} upward by {height}",
         "upward continue {grid} {height}",
@@ -479,7 +495,7 @@ def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: 
             name += f" continued {'up' if rise > 0 else 'down'} {abs(rise):g} m"
     values[~np.isfinite(grid.values)] = np.nan
     notes += spectrum.notes
-    facts = _value_facts(values[np.isfinite(values)], name, unit) | _peak(grid, values, unit)
+    facts = _value_facts(values[np.isfinite(values)], name, unit) | _peak(grid, values)
     if rise:
         facts["height"] = Quantity(rise, "m", "height change")
     if rise < 0:
@@ -490,6 +506,7 @@ def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: 
 @tool(
     discipline="magnetics",
     stage="processing",
+    cost=_filter_cost,
     say=(
         "reduce {grid} to the pole",
         "RTP {grid} with I={inclination} D={declination}",
@@ -537,7 +554,9 @@ def rtp_tilt_analytic(
         notes.append("in three dimensions the analytic signal still depends on the direction of the field, less than the field itself does")
     notes.append(f"shortest wavelength {2 * dx:g} m; derivatives raise the noise there most")
     values[~np.isfinite(grid.values)] = np.nan
-    facts = _value_facts(values[np.isfinite(values)], name, unit) | _peak(grid, values, unit)
+    facts = _value_facts(values[np.isfinite(values)], name, unit)
+    if output == "analytic signal":
+        facts |= _peak(grid, values)
     return grid.made(facts, tuple(notes), values=values, quantity=name, unit=unit)
 
 
@@ -572,7 +591,7 @@ def _to_pole(grid: Grid, inclination: float | None, declination: float | None) -
         "a plane was taken out before and is not put back: the level and the regional slope have no pole",
         *spectrum.notes,
     ]
-    facts = _value_facts(values[np.isfinite(values)], name, "nT") | _peak(grid, values, "nT")
+    facts = _value_facts(values[np.isfinite(values)], name, "nT") | _peak(grid, values)
     facts |= {"inclination": Quantity(float(dip), "deg", "inclination"), "declination": Quantity(float(azimuth), "deg", "declination")}
     return grid.made(facts, tuple(notes), values=values, quantity=name, inclination=90.0, declination=0.0)
 
@@ -773,11 +792,11 @@ def _in_frame(stations: Gravity, grid: Grid) -> tuple[Array, Array]:
 def _outliers(misfit: Array, unit: str) -> list[str]:
     """A word on stations that their neighbours contradict."""
     scatter = 1.4826 * float(np.median(np.abs(misfit - np.median(misfit))))
-    odd = np.flatnonzero(np.abs(misfit) > max(8 * scatter, 1e-6))
-    if not len(odd) or not scatter:
+    odd = np.flatnonzero(np.abs(misfit) > 10 * scatter)
+    if not len(odd) or scatter < 1e-3:
         return []
     worst = float(np.abs(misfit[odd]).max())
-    return [f"{len(odd)} stations differ from the map by more than 8 robust deviations ({8 * scatter:.3g} {unit}), the worst by {worst:.3g} {unit}"]
+    return [f"{len(odd)} stations differ from the map by more than {10 * scatter:.3g} {unit}, the worst by {worst:.3g}: steep ground or errors"]
 
 
 def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:
@@ -954,7 +973,7 @@ def _gradient_facts(gradient: tuple[float, float], unit: str) -> dict[str, Quant
     }
 
 
-def _peak(grid: Grid, values: Array, unit: str) -> dict[str, Quantity]:
+def _peak(grid: Grid, values: Array) -> dict[str, Quantity]:
     row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
     return {"peak": Quantity([float(grid.x[column]), float(grid.y[row])], "m", "easting and northing of the largest value")}
 

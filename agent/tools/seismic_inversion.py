@@ -70,6 +70,8 @@ def poststack_impedance(
     model[live] += change
     used = frequencies[weight >= 0.5]
     band = (float(used.min()), float(used.max())) if len(used) else (float(low_frequency), float(low_frequency))
+    if line.band is not None:
+        band = (max(band[0], line.band[0]), max(min(band[1], line.band[1]), line.band[0]))
     result = np.exp(model).astype(np.float32)
     facts = {
         "misfit": Quantity(round(100 * misfit, 3), "%", "misfit (rms of the residual over rms of the data)"),
@@ -85,21 +87,22 @@ def poststack_impedance(
         best = int(near[0])
         smooth = _low_pass(truth, dt, band[1])
         facts["well_correlation"] = Quantity(_correlation(model[best, logged], smooth[logged]), "", "correlation with the well's impedance")
-    gap = [] if band[0] <= low_frequency else [f"nothing decides between {low_frequency:g} and {band[0]:.3g} Hz: raise low_frequency to close the gap"]
+    said = [f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model of the well, above it nothing"]
+    if band[0] > low_frequency:
+        said.append(f"neither well nor seismic decides firmly from {low_frequency:g} to {band[0]:.3g} Hz: raise low_frequency to close the gap")
     if line.band is not None:
         low, high = line.band
-        gap.append(f"an earlier filter left {low:g} to {high:g} Hz: frequencies above {high:g} Hz are missing, below {low:g} Hz only the prior speaks")
-    lambda_words = f"lambda {damping:.3g} by the discrepancy principle: the misfit is meant to reach the noise of {100 * np.sqrt(noise):.2g} %"
+        said.append(f"an earlier filter left {low:g} to {high:g} Hz: above that the seismic is missing, below it only the prior speaks")
+        facts["filtered_band"] = Quantity([float(low), float(high)], "Hz", "band an earlier filter left on the line")
+    said.append(f"lambda {damping:.3g} by the discrepancy principle, for a misfit of {100 * np.sqrt(noise):.2g} %: the noise, {noise_words}")
     return line.made(
         facts=facts,
-        notes=(
-            f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model of the well, above it nothing",
-            *gap, f"{lambda_words} ({noise_words})", wavelet_words, place_words, *words, *_polarity_words(line), *notes,
-        ),  # fmt: skip
+        notes=(*said, wavelet_words, place_words, *words, *_polarity_words(line), *notes),
         title=f"impedance of {line.title}".strip(),
         data=result,
         quantity="acoustic impedance",
         unit="kg/m2/s",
+        band=None,  # it holds the low frequencies of the well too
     )
 
 
@@ -132,7 +135,8 @@ def _on_samples(time: Array, values: Array, line: Seismic) -> tuple[Array, Array
     width = np.diff(at)
     logged = width > 0.5 * line.dt
     if logged.sum() < 8:
-        message = f"the logs cover {time[0]:.3f} to {time[-1]:.3f} s, the section {centres[0]:.3f} to {centres[-1]:.3f} s: {int(logged.sum())} samples in common."
+        covered = f"the logs cover {time[0]:.3f} to {time[-1]:.3f} s, the section {centres[0]:.3f} to {centres[-1]:.3f} s"
+        message = f"{covered}: {int(logged.sum())} samples in common."
         raise Refusal("E_GEOMETRY", message, "Take a well and a section of the same interval, or check datum and checkshots.")
     mean = np.diff(np.interp(at, time, integral)) / np.where(width > 0, width, 1)
     return np.interp(centres, centres[logged], mean[logged]), logged
@@ -203,12 +207,17 @@ class _Rows:
 def _place(line: Seismic, well: Well, live: Array) -> tuple[Array, bool, str]:
     """(traces to scale the synthetic with, nearest first; whether the well lies there; where it is)."""
     alive = np.flatnonzero(live)
-    if well.x is None or well.y is None or line.x is None or line.y is None or (np.ptp(line.x) == 0 and np.ptp(line.y) == 0):
-        return alive, False, "well and section share no coordinates: the well stands for the whole line, structure is not followed"
-    distance = np.hypot(line.x[alive] - well.x, line.y[alive] - well.y)
-    order = alive[np.argsort(distance, kind="stable")]
+    nowhere = alive, False, "well and section share no coordinates: the well stands for the whole line, structure is not followed"
+    if well.x is None or well.y is None or line.x is None or line.y is None:
+        return nowhere
+    placed = alive[np.isfinite(line.x[alive] + line.y[alive])]
+    if not len(placed) or np.ptp(line.x[placed]) + np.ptp(line.y[placed]) == 0:
+        return nowhere
+    x, y = line.x[placed], line.y[placed]
+    distance = np.hypot(x - well.x, y - well.y)
+    order = placed[np.argsort(distance, kind="stable")]
     nearest = float(distance.min())
-    length = float(np.hypot(np.ptp(line.x), np.ptp(line.y)))
+    length = float(np.hypot(np.ptp(x), np.ptp(y)))
     at = f"CDP {int(line.numbers[order[0]])}"
     if nearest > max(500.0, length):
         words = f"the well lies {nearest / 1000:.3g} km from the nearest trace ({at}): it stands for the whole line, unchecked"

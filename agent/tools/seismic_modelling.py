@@ -19,7 +19,7 @@ from moho.units import Hertz, Quantity, Seconds
 IMPEDANCE_UNITS = {
     "kg/m2/s": 1.0, "kg/m2s": 1.0, "kg/(m2s)": 1.0, "kg/(m2.s)": 1.0, "kg/m^2/s": 1.0, "m/s*kg/m3": 1.0, "(m/s)*(kg/m3)": 1.0, "kg/m3*m/s": 1.0,
     "(kg/m3)*(m/s)": 1.0, "kg/m3.m/s": 1.0, "pa.s/m": 1.0, "pa*s/m": 1.0, "rayl": 1.0, "mrayl": 1e6,
-    "m/s*g/cc": 1e3, "m/s*g/cm3": 1e3, "g/cc*m/s": 1e3, "g/cm3*m/s": 1e3, "(m/s)*(g/cc)": 1e3, "(m/s)*(g/cm3)": 1e3, "g/cc.m/s": 1e3, "g/cm3.m/s": 1e3,
+    "m/s*g/cc": 1e3, "m/s*g/cm3": 1e3, "g/cc*m/s": 1e3, "g/cm3*m/s": 1e3, "(m/s)*(g/cc)": 1e3, "(m/s)*(g/cm3)": 1e3, "g/cc.m/s": 1e3,
     "km/s*g/cc": 1e6, "km/s*g/cm3": 1e6, "g/cc*km/s": 1e6, "g/cm3*km/s": 1e6, "(km/s)*(g/cc)": 1e6, "ft/s*g/cc": 304.8, "ft/s*g/cm3": 304.8,
     "g/cc*ft/s": 304.8, "g/cm3*ft/s": 304.8, "(ft/s)*(g/cc)": 304.8,
 }  # fmt: skip
@@ -142,7 +142,7 @@ def two_way_time(well: Well) -> tuple[Array, str]:
     assert slowness is not None
     top = float(np.nanmean(slowness[np.isfinite(slowness)][:200]))
     start = 2 * well.depth[0] * top
-    words = f"no checkshots: time is the integrated sonic, with {1 / top:.0f} m/s assumed from depth 0 to the first sample: expect a shift against seismic"
+    words = f"no checkshots: time is the integrated sonic, with {1 / top:.0f} m/s from depth 0 to the first sample: expect a shift against seismic"
     return start + integrated, words
 
 

@@ -103,7 +103,9 @@ def bandpass(
     ),
 )
 def gain_agc(
-    line: Seismic | Gather, window: Annotated[Seconds, "AGC window length"] = 0.5, power: Annotated[float, "n of a t^n gain instead of AGC"] | None = None
+    line: Seismic | Gather,
+    window: Annotated[Seconds, "AGC window length"] = 0.5,
+    power: Annotated[float, "n of a t^n gain instead of AGC"] | None = None,
 ) -> Seismic | Gather:
     """Traces divided by their RMS in a centred window (AGC), or multiplied by t^n when `power` is given.
 
@@ -428,7 +430,7 @@ def amplitudes(line: Seismic | Gather) -> tuple[Array, Array, tuple[str, ...]]:
             raise Refusal("E_PHYSICS", f"all {data.size} samples are NaN or infinite.", "Read the file again, or look at its sample format.")
         data = np.where(broken, np.float32(0), data)
         notes.append(f"{int(broken.sum())} NaN or infinite samples in {int(broken.any(axis=1).sum())} traces taken as zero")
-    live = data.any(axis=1)
+    live: Array = np.any(data, axis=1)
     if not live.any():
         raise Refusal("E_PHYSICS", f"all {len(data)} traces are dead (zero).", "Look at the file with trace_qc.")
     if not live.all():
@@ -502,12 +504,12 @@ def moveout(data: Array, offset: Array, times: Array, velocity: Array, stretch: 
 
 
 def _filtered(data: Array, dt: float, corners: tuple[float, float, float, float]) -> Array:
-    """`data` through the trapezoid, padded by one over its narrower slope so that no tail wraps around."""
+    """`data` through the trapezoid, padded by two over its narrower slope so that no tail wraps around."""
     from scipy.fft import irfft, next_fast_len, rfft
 
     samples = data.shape[1]
     slope = max(min(corners[1] - corners[0], corners[3] - corners[2]), 1 / (samples * dt))
-    size = next_fast_len(samples + min(samples, int(1 / (slope * dt))), real=True)
+    size = next_fast_len(samples + min(samples, int(2 / (slope * dt))), real=True)
     response = trapezoid(np.fft.rfftfreq(size, dt), corners).astype(np.float32)
     out = np.empty_like(data)
     for start in range(0, len(data), CHUNK):

@@ -25,6 +25,7 @@ RANGES: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
     "PHI": ("v/v", {"v/v": (0.0, 0.6), "%": (2, 60)}),
 }
 POROSITIES = ("PHI", "PHIT", "PHIE", "PHID", "PHIS", "PHIA", "PHI_T", "PHI_E", "POR", "PORO", "POROSITY", "DPHI", "DPOR", "DPHZ", "SPHI", "PHIX")
+POSITIVE = ("GR", "RHOB", "DT", "DTS", "CALI", "PE")  # kinds of curve that are never negative
 MADE = "Moho porosity"  # how a PHI curve of `porosity` is described
 Top = Annotated[Depth, "top of the interval"]
 Base = Annotated[Depth, "base of the interval"]
@@ -77,6 +78,8 @@ def las_inspect(well: Well) -> Report:
         if len(finite):
             facts[f"{name}_mean"] = Quantity(float(f"{finite.mean():.8g}"), unit, f"mean {name}")
             facts[f"{name}_range"] = Quantity([float(f"{finite.min():.8g}"), float(f"{finite.max():.8g}")], unit, f"{name} range")
+        if any(name.upper() in MNEMONICS[kind] for kind in POSITIVE) and (negative := int(np.sum(finite < 0))):
+            notes.append(f"{name}: {negative} negative values, down to {finite.min():g}, which are impossible")
         if curve.unit in ("", UNKNOWN):
             notes.append(f"{name} has no unit in the file")
         ends = well.depth[np.flatnonzero(np.isfinite(values))[[0, -1]]] if len(finite) else np.array([np.nan, np.nan])
@@ -188,6 +191,8 @@ def porosity(
                 notes.append(f"density porosity exceeds neutron by more than 0.04 in {100 * crossed:.0f} % of the samples: gas, or another matrix")
             phi, name = (phi + neutron) / 2, f"{name} and {other}"
     notes.append("not corrected for shale")
+    if method == "sonic" and np.nanmean(phi[inside]) > 0.4:
+        notes.append(f"a mean of {np.nanmean(phi[inside]):.2f} is too high for rock: Wyllie's average holds for compacted rock, prefer density here")
     phi, clipped = _limit(phi, inside)
     return _add(well, "PHI", "porosity", phi, inside, clipped, notes, f"{MADE}, {method}, from {name}")
 
@@ -312,7 +317,7 @@ def _porosity_curve(well: Well, named: str | None) -> tuple[str, list[str]]:
     """(mnemonic of the porosity, notes): the one named, the one Moho made, or the only one there is."""
     by_upper = {name.upper(): name for name in well.curves}
     interpreted = [by_upper[name] for name in POROSITIES if name in by_upper]
-    neutron = [by_upper[name] for name in MNEMONICS["NPHI"] if name in by_upper]
+    neutron = [by_upper[name] for name in MNEMONICS["NPHI"] if name in by_upper and _fraction(well.curves[by_upper[name]].unit)]
     held = (*interpreted, *neutron)
     if named is not None:
         if named.upper() not in by_upper:
@@ -326,6 +331,14 @@ def _porosity_curve(well: Well, named: str | None) -> tuple[str, list[str]]:
     if len(held) > 1:
         raise Missing("porosity_curve", f"Which porosity curve should be used: {', '.join(held)}?", held)
     return held[0], ["neutron porosity taken as recorded, not corrected for lithology"] if neutron else []
+
+
+def _fraction(unit: str) -> bool:
+    """Whether a unit can be one of porosity; a count rate cannot."""
+    try:
+        return unit in ("", UNKNOWN) or bool(convert(1.0, unit, "v/v"))
+    except ValueError:
+        return False
 
 
 def _limit(values: Array, inside: Array) -> tuple[Array, int]:

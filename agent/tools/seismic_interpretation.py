@@ -1,0 +1,519 @@
+"""Attributes, horizons and faults of a section.
+
+All work on what a stack shows, in time or depth where the method allows; attributes of pre-stack data and maps of many lines
+are elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+
+from moho.agent.registry import tool
+from moho.agent.tools.seismic_processing import CHUNK, amplitudes, in_time, window_samples
+from moho.errors import Refusal
+from moho.survey import Array, Horizon, Seismic
+from moho.units import Count, Number, Quantity, Seconds
+
+
+@tool(
+    discipline="seismic",
+    stage="interpretation",
+    reference="Taner, Koehler and Sheriff 1979, Complex seismic trace analysis, Geophysics 44, 1041-1063",
+    say=(
+        "Compute the {attribute} of {line}",
+        "{attribute} attribute on {line}",
+        "show me the {attribute} of section {line}, window {window}",
+        "Where is {line} incoherent? run {attribute}",
+        "complex trace attribute of {line}: {attribute}",
+        "derive {attribute} from {line} pls",
+        "please calculate {attribute} in a window of {window} for {line}",
+        "bright spots on {line}: compute {attribute}",
+        "Make a section of {attribute} from {line}",
+        "attribute {attribute}, {line}, {window}",
+    ),
+)
+def attributes(
+    line: Seismic,
+    attribute: Literal["envelope", "instantaneous phase", "instantaneous frequency", "rms amplitude", "coherence", "sweetness"],
+    window: Annotated[Seconds, "window length"] = 0.04,
+) -> Seismic:
+    """The attribute at every sample of the section.
+
+    Envelope and phase (deg) of the analytic trace; instantaneous frequency (Hz) averaged over the window with the energy as weight;
+    RMS in the window; coherence, the semblance of five neighbouring analytic traces in the window along the best dip up to
+    4 samples a trace, 1 where they agree (Marfurt et al. 1998); sweetness, envelope over the root of instantaneous frequency.
+    """
+    if attribute not in ("envelope", "instantaneous phase"):
+        in_time(line, f"{attribute} in a window of seconds")
+    data, live, notes = amplitudes(line)
+    half = 1
+    if attribute in ("instantaneous frequency", "rms amplitude", "coherence", "sweetness"):
+        half = max(1, window_samples(line, window, "window") // 2)
+        notes = (f"window of {(2 * half + 1) * line.dt:.4g} s", *notes)
+    if attribute == "coherence" and len(data) < 3:
+        raise Refusal("E_PHYSICS", f"coherence compares neighbouring traces and there are only {len(data)}.", "Use a section of 3 traces or more.")
+    unit = line.unit
+    if attribute == "rms amplitude":
+        out = np.sqrt(_smoothed(data * data, half))
+    elif attribute == "coherence":
+        out, unit = _coherence(_analytic(data), live, half), ""
+    else:
+        analytic = _analytic(data)
+        if attribute == "envelope":
+            out = np.abs(analytic)
+        elif attribute == "instantaneous phase":
+            out, unit = np.degrees(np.angle(analytic)), "deg"
+        else:
+            out, unit = _instantaneous_frequency(analytic, line.dt, half), "Hz"
+            if attribute == "sweetness":
+                floor = max(1.0, 0.02 * line.nyquist)
+                out, unit = np.abs(analytic) / np.sqrt(np.maximum(out, floor)), ""
+                notes = (f"envelope over the root of instantaneous frequency, no less than {floor:g} Hz", *notes)
+    heard = live[:, None] & (_smoothed(np.abs(data), max(half, 4)) > 0)  # in a mute there is nothing to measure
+    out = np.where(heard, out, 0).astype(np.float32)
+    values = out[heard]
+    facts = {
+        "mean": Quantity(float(values.mean(dtype=np.float64)), unit, f"mean {attribute}"),
+        "range": Quantity([float(values.min()), float(values.max())], unit, f"{attribute} range"),
+        "percentiles": Quantity([float(p) for p in np.percentile(values, [5, 95])], unit, f"5 and 95 % of the {attribute}"),
+    }
+    title = f"{attribute} of {line.title}".strip()
+    return line.made(facts=facts, notes=notes, title=title, data=out, quantity=attribute, unit=unit, band=None)
+
+
+@tool(
+    discipline="seismic",
+    stage="interpretation",
+    reference="Hale 2013, Dynamic warping of seismic images, Geophysics 78, S105-S115 (path of largest similarity by dynamic programming)",
+    say=(
+        "Track the horizon at {time} on CDP {cdp} of {line}",
+        "autotrack {line} from cdp {cdp}, {time}",
+        "Follow the reflector through CDP {cdp} at {time} along {line}",
+        "pick the event at {time}, trace {cdp}, on {line}",
+        "interpret the horizon starting at {cdp} / {time}",
+        "horizon tracking {line} seed {cdp} {time} window {window}",
+        "please trace the reflection at {time} of CDP {cdp} over the whole line",
+        "I clicked CDP {cdp}, {time}: snap and track that peak",
+        "where does the reflector at cdp {cdp} and {time} go?",
+        "grow a horizon from seed ({cdp}, {time}) on {line} pls",
+    ),
+)
+def track_horizon(
+    line: Seismic,
+    cdp: Annotated[Number, "seed CDP"],
+    time: Annotated[Seconds, "seed time"],
+    window: Annotated[Seconds, "correlation half window"] = 0.04,
+) -> Horizon:
+    """The reflector through a seed, followed to both ends of the section as the path of largest waveform similarity.
+
+    The seed snaps to the nearest peak or trough within `window`; neighbouring traces are compared in a window of that much either
+    side, steps are guided by the local dip (gradient structure tensor) and reach up to half a window a trace. Tracking ends
+    where five traces running correlate below 0.4; each pick is moved to the peak or trough itself, between samples.
+    """
+    in_time(line, "a seed in seconds")
+    data, live, notes = amplitudes(line)
+    count, samples = data.shape
+    seed = _seed_trace(line, cdp, live)
+    start = (time - line.t0) / line.dt
+    if not 0 <= start <= samples - 1:
+        message = f"the seed at {time:g} s lies outside the section, which runs from {line.t0:g} to {line.times[-1]:g} s."
+        raise Refusal("E_PHYSICS", message, "Give a time inside it.")
+    half = window_samples(line, window, "correlation window")
+    first, sign, words = _snapped(data[seed], round(start), half, line)
+    reach = max(2, half // 2)
+    slope = np.clip(_slopes(data, (4, 4)), -reach, reach)
+    similarity = _similarity(data, half, reach)  # (shift, pair, sample)
+    crest = np.clip(sign * data / np.sqrt(2 * np.maximum(_smoothed(data * data, 2 * half), 1e-30)), -1, 1)
+    reward = 0.2 * _against(data, data[seed], first, half) + 0.3 * crest
+    path, score = np.full(count, first), np.zeros(count)
+    for side in (1, -1):
+        _follow(path, score, seed, side, similarity, slope, reward, reach)
+    confidence = np.clip(score, 0, 1)
+    confidence[seed] = 1
+    kept = _continuous(confidence, seed) & live
+    at = np.array([_refined(data[i], path[i], sign) for i in range(count)])
+    track = np.where(kept, line.t0 + line.dt * at, np.nan)
+    confidence = np.where(kept, confidence, 0.0)
+    number = np.flatnonzero(kept)
+    dip = float(np.polyfit(number, track[kept], 1)[0]) if len(number) > 1 else 0.0
+    weakest = int(number[confidence[kept].argmin()])
+    facts = {
+        "time_range": Quantity([round(float(track[kept].min()), 6), round(float(track[kept].max()), 6)], "s", "horizon time range"),
+        "mean_time": Quantity(round(float(track[kept].mean()), 6), "s", "mean horizon time"),
+        "tracked": Quantity(round(100 * float(kept.mean()), 3), "%", "share of the traces tracked"),
+        "dip": Quantity(round(1000 * dip, 5), "ms/trace", "mean dip of the horizon, positive down towards the last trace"),
+        "seed_time": Quantity(round(float(track[seed]), 6), "s", "seed time after snapping"),
+        "confidence": Quantity(round(float(confidence[kept].mean()), 4), "", "mean correlation between neighbouring traces"),
+    }
+    if line.dx:
+        facts["gradient"] = Quantity(round(1e6 * dip / line.dx, 5), "ms/km", "mean dip of the horizon over distance")
+    more = [words]
+    if confidence[weakest] < 0.6:
+        more.append(f"weakest correlation {confidence[weakest]:.2f} at CDP {int(line.numbers[weakest])}: look there for a fault or a jump of event")
+    if len(number) < count:
+        span = [int(n) for n in line.numbers[number[[0, -1]]]]
+        more.append(f"tracked from CDP {span[0]} to {span[1]}; elsewhere neighbours correlate below 0.4, or a trace is dead")
+    return Horizon(
+        title=f"horizon of {line.title} at CDP {cdp}, {time:g} s".strip(),
+        facts=facts,
+        notes=(*more, *notes),
+        time=track,
+        domain=line.domain,
+        cdp=line.numbers,
+        x=line.x,
+        y=line.y,
+        confidence=confidence,
+    )
+
+
+@tool(
+    discipline="seismic",
+    stage="interpretation",
+    reference="Hale 2013, Methods to compute fault images, extract fault surfaces, and estimate fault throws, Geophysics 78, O33-O43",
+    say=(
+        "Find the faults in {line}",
+        "fault likelihood of {line}",
+        "Where are the faults on {line}?",
+        "run fault detection on {line} with a scale of {scale} samples",
+        "compute fault likelihood, scale {scale}",
+        "map discontinuities along section {line}",
+        "please detect faults in the seismic {line}",
+        "any faulting on {line}? give me CDPs and dips",
+        "fault imaging {line} scale {scale} pls",
+        "highlight breaks in the reflectors of {line}",
+    ),
+)
+def fault_likelihood(line: Seismic, scale: Annotated[Count, "smoothing along the fault, samples"] = 8) -> Seismic:
+    """Fault likelihood of every sample, 0 to 1, and the strongest faults.
+
+    Semblance of five traces along the local dip, its two sums smoothed along trial fault planes by a Gaussian of `scale` samples;
+    the plane of least semblance s counts. The likelihood is 1 - (s / m)^8 where s lies three or more standard deviations below m,
+    its mean along the layer, and less in proportion below that: a noisy layer is no fault, nor is
+    anything where m is below 0.4. Faults are ridges longer than five times `scale`, 0.65 high in the mean, each fitted by a straight line.
+    """
+    from scipy.ndimage import maximum_filter
+
+    data, live, notes = amplitudes(line)
+    count, samples = data.shape
+    if count < 8 or samples < 4 * scale:
+        message = f"a section of {count} traces and {samples} samples is too small for faults at a scale of {scale} samples."
+        raise Refusal("E_PHYSICS", message, f"It needs 8 traces and {4 * scale} samples.")
+    top, bottom = _along_dip(_analytic(data), _slopes(data, (6, 6)), live)
+    semblance = np.full(data.shape, np.inf, np.float32)
+    for lean in np.linspace(-1, 1, 17):  # traces a sample
+        smooth = [_along_fault(part, lean, scale) for part in (top, bottom)]
+        semblance = np.minimum(semblance, smooth[0] / np.maximum(smooth[1], 1e-12 * bottom.max() + 1e-30))
+    muted = _smoothed(np.abs(data), 4) == 0
+    heard = ~maximum_filter(muted, (9, 2 * scale + 1)) & live[:, None]  # a mute and its edge are no faults
+    usual = float(np.median(semblance[heard])) if heard.any() else 1.0
+    around, spread = _surroundings(np.where(heard, semblance, usual), scale)
+    stands_out = np.clip((around - semblance) / (3 * spread + 0.03), 0, 1) * np.clip((around - 0.4) / 0.2, 0, 1)
+    likelihood = np.where(heard, np.clip(1 - (semblance / around) ** 8, 0, 1) * stands_out, 0).astype(np.float32)
+    likelihood[[0, 1, -2, -1]] = 0  # fewer than five traces
+    faults = _faults(likelihood, scale)
+    facts = {
+        "faults": Quantity(len(faults), "", "faults found"),
+        "largest": Quantity(round(float(likelihood.max()), 4), "", "largest fault likelihood"),
+        "semblance": Quantity(round(usual, 4), "", "median semblance along the reflectors"),
+    }
+    if faults:
+        strongest = faults[:8]
+        unit = "s" if line.domain == "time" else "m"
+        at = [float(np.interp(place, np.arange(count), line.numbers)) for place, *_ in strongest]
+        facts["fault_cdp"] = Quantity([round(value) for value in at], "", "CDP of the strongest faults at their middle")
+        middle = [round(float(line.times[m]), 4) for _, m, _, _ in strongest]
+        facts["fault_time"] = Quantity(middle, unit, f"middle {line.domain} of the strongest faults")
+        true = line.domain == "depth" and line.dx is not None
+        ratio = (line.dt / line.dx) if true and line.dx else 1.0
+        dips = [float(np.degrees(np.arctan2(ratio, lean))) for *_, lean, _ in strongest]
+        facts["fault_dip"] = Quantity([round(d, 1) for d in dips], "deg", "dip of the strongest faults")
+        how = "true" if true else "as drawn with a trace as wide as a sample"
+        notes = (f"fault dips are {how}: below 90 deg down towards the last trace, above 90 deg down towards the first", *notes)
+        facts["fault_length"] = Quantity([round(length * line.dt, 4) for *_, length in strongest], unit, "vertical extent of the strongest faults")
+    words = f"scale {scale} samples; likelihood compares a place with its own layer; a narrow noisy zone shows up as a fault does"
+    title = f"fault likelihood of {line.title}".strip()
+    return line.made(facts=facts, notes=(words, *notes), title=title, data=likelihood, quantity="fault likelihood", unit="", band=None)
+
+
+def _analytic(data: Array) -> Array:
+    """(trace, sample) complex64: the trace and its Hilbert transform."""
+    from scipy.fft import fft, ifft, next_fast_len
+
+    samples = data.shape[1]
+    size = next_fast_len(samples + min(samples, 128))
+    step = np.zeros(size, np.float32)
+    step[0] = 1
+    step[1 : (size + 1) // 2] = 2
+    if size % 2 == 0:
+        step[size // 2] = 1
+    out = np.empty(data.shape, np.complex64)
+    for start in range(0, len(data), CHUNK):
+        out[start : start + CHUNK] = ifft(fft(data[start : start + CHUNK], size, axis=1) * step, axis=1)[:, :samples]
+    return out
+
+
+def _smoothed(values: Array, half: int) -> Array:
+    """Mean over `half` samples either side along the last axis, zero at least; float64 inside."""
+    from scipy.ndimage import uniform_filter1d
+
+    return np.asarray(np.maximum(uniform_filter1d(values, 2 * half + 1, axis=-1, output=np.float64, mode="nearest"), 0))
+
+
+def _instantaneous_frequency(analytic: Array, dt: float, half: int) -> Array:
+    """Hz: the phase of z[n+1] z*[n], summed over the window before the angle is taken, so energy is the weight."""
+    turn = analytic[:, 1:] * np.conj(analytic[:, :-1])
+    middle = np.empty(analytic.shape, np.complex64)
+    middle[:, 1:-1] = 0.5 * (turn[:, 1:] + turn[:, :-1])
+    middle[:, 0], middle[:, -1] = turn[:, 0], turn[:, -1]
+    from scipy.ndimage import uniform_filter1d
+
+    real = uniform_filter1d(middle.real, 2 * half + 1, axis=1, output=np.float64, mode="nearest")
+    imaginary = uniform_filter1d(middle.imag, 2 * half + 1, axis=1, output=np.float64, mode="nearest")
+    frequency = np.arctan2(imaginary, real) / (2 * np.pi * dt)
+    return np.asarray(np.where(np.hypot(real, imaginary) > 0, np.maximum(frequency, 0), 0))
+
+
+def _coherence(analytic: Array, live: Array, half: int) -> Array:
+    """Semblance of five traces, the best of dips from -4 to 4 samples a trace."""
+    count, samples = analytic.shape
+    best = np.zeros(analytic.shape)
+    power = analytic.real**2 + analytic.imag**2
+    fold = sum(live[np.clip(np.arange(count) + k, 0, count - 1)].astype(np.float32) for k in range(-2, 3))
+    for dip in np.arange(-4, 4.25, 0.5):
+        total = np.zeros_like(analytic)
+        energy = np.zeros(analytic.shape, np.float32)
+        for k in range(-2, 3):
+            rows = np.clip(np.arange(count) + k, 0, count - 1)
+            shift = dip * k
+            low = int(np.floor(shift))
+            at = np.clip(np.arange(samples) + low, 0, samples - 1)
+            if shift == low:
+                total += analytic[rows][:, at]
+                energy += power[rows][:, at]
+            else:
+                part = 0.5 * (analytic[rows][:, at] + analytic[rows][:, np.minimum(at + 1, samples - 1)])
+                total += part
+                energy += part.real**2 + part.imag**2
+        top = _smoothed(total.real**2 + total.imag**2, half)
+        bottom = _smoothed(energy, half) * np.asarray(fold)[:, None]
+        best = np.maximum(best, np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0))
+    return np.minimum(best, 1)
+
+
+def _slopes(data: Array, smooth: tuple[float, float]) -> Array:
+    """(trace, sample) dip in samples a trace, positive down to the right: principal direction of the gradient structure tensor."""
+    from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+    soft = gaussian_filter1d(data, 1.0, axis=1)
+    across, down = np.gradient(soft, axis=0), np.gradient(soft, axis=1)
+    xx, tt, xt = (gaussian_filter(part, smooth, mode="nearest") for part in (across * across, down * down, across * down))
+    # the direction along which the gradient is least: tan of it from the doubled angle
+    angle = 0.5 * np.arctan2(2 * xt, tt - xx)  # of the gradient, from the vertical
+    return np.asarray(np.clip(-np.tan(np.clip(angle, -1.5, 1.5)), -8, 8), dtype=np.float32)
+
+
+def _along_dip(analytic: Array, slope: Array, live: Array) -> tuple[Array, Array]:
+    """(energy of the stack of five traces along the dip, five times the energy of the traces)."""
+    count, samples = analytic.shape
+    total = np.zeros_like(analytic)
+    energy = np.zeros(analytic.shape, np.float32)
+    fold = np.zeros((count, 1), np.float32)
+    base = np.arange(samples, dtype=np.float32)
+    for k in range(-2, 3):
+        rows = np.clip(np.arange(count) + k, 0, count - 1)
+        at = np.clip(base + k * slope, 0, samples - 1.001)
+        low = at.astype(np.int32)
+        part = at - low
+        values = analytic[rows]
+        shifted = np.take_along_axis(values, low, 1) * (1 - part) + np.take_along_axis(values, low + 1, 1) * part
+        total += shifted
+        energy += shifted.real**2 + shifted.imag**2
+        fold[:, 0] += live[rows]
+    return total.real**2 + total.imag**2, np.asarray(energy * np.maximum(fold, 1))
+
+
+def _along_fault(values: Array, lean: float, scale: int) -> Array:
+    """Gaussian mean along a line that moves `lean` traces a sample."""
+    count, samples = values.shape
+    step = max(1, scale // 4)
+    out = np.zeros_like(values)
+    for j in range(-2 * scale, 2 * scale + 1, step):
+        weight = np.float32(np.exp(-0.5 * (j / scale) ** 2))
+        rows = np.clip(np.arange(count) + round(lean * j), 0, count - 1)
+        columns = np.clip(np.arange(samples) + j, 0, samples - 1)
+        out += weight * values[rows[:, None], columns]
+    return out
+
+
+def _surroundings(semblance: Array, scale: int) -> tuple[Array, Array]:
+    """(mean, standard deviation) of the semblance along the layer, in a Gaussian of 30 traces by half of `scale` samples."""
+    from scipy.ndimage import gaussian_filter
+
+    smooth = (min(30.0, len(semblance) / 6), max(1.0, scale / 2))
+    mean = gaussian_filter(semblance, smooth, mode="nearest", output=np.float64)
+    square = gaussian_filter(semblance.astype(np.float64) ** 2, smooth, mode="nearest")
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def _faults(likelihood: Array, scale: int) -> list[tuple[float, int, float, int]]:
+    """[(trace at its middle, middle sample, lean in traces a sample, length in samples)], strongest first."""
+    from scipy.ndimage import maximum_filter1d
+    from skimage.measure import label, regionprops
+
+    ridge = (likelihood >= maximum_filter1d(likelihood, 5, axis=0)) & (likelihood > 0.25)
+    joined = label(maximum_filter1d(ridge.astype(np.uint8), 3, axis=0), connectivity=2)
+    found = []
+    for region in regionprops(np.where(ridge, joined, 0)):
+        trace, sample = region.coords.T
+        length = int(np.ptp(sample)) + 1
+        if length < 5 * scale:
+            continue
+        weight = likelihood[trace, sample].astype(float)
+        if weight.mean() < 0.65:
+            continue
+        lean, _ = np.polyfit(sample, trace, 1, w=weight)
+        middle = 0.5 * (sample.min() + sample.max())
+        place = np.average(trace - lean * (sample - middle), weights=weight)
+        found.append((float(weight.sum()), float(place), round(middle), float(lean), length))
+    return [(place, middle, lean, length) for _, place, middle, lean, length in sorted(found, key=lambda fault: -fault[0])]
+
+
+def _seed_trace(line: Seismic, cdp: int, live: Array) -> int:
+    numbers = np.asarray(line.numbers)
+    at = np.flatnonzero(numbers == cdp)
+    if not len(at):
+        if not numbers.min() <= cdp <= numbers.max():
+            message = f"CDP {cdp} lies outside the section, which runs from CDP {int(numbers.min())} to {int(numbers.max())}."
+            raise Refusal("E_PHYSICS", message, "Give a CDP inside it.")
+        near = sorted({int(n) for n in numbers}, key=lambda n: (abs(n - cdp), n))[:2]
+        raise ValueError(f"there is no CDP {cdp} on this section; the nearest are {near[0]} and {near[-1]}")
+    if not live[at[0]]:
+        raise Refusal("E_PHYSICS", f"the trace at CDP {cdp} is dead: nothing can be tracked from it.", "Take a seed on a live trace.")
+    return int(at[0])
+
+
+def _snapped(trace: Array, start: int, half: int, line: Seismic) -> tuple[int, int, str]:
+    """(sample of the nearest peak or trough, its sign, what was done); the larger of two equally near."""
+    inner = np.arange(1, len(trace) - 1)
+    turning = inner[((trace[inner] > trace[inner - 1]) & (trace[inner] >= trace[inner + 1])) & (trace[inner] > 0)
+                    | ((trace[inner] < trace[inner - 1]) & (trace[inner] <= trace[inner + 1])) & (trace[inner] < 0)]  # fmt: skip
+    near = turning[np.abs(turning - start) <= half]
+    if not len(near):
+        seconds = line.t0 + line.dt * start
+        raise Refusal("E_DATA", f"no peak or trough lies within {half * line.dt:g} s of the seed at {seconds:g} s.", "Seed on a reflection.")
+    best = int(min(near, key=lambda n: (abs(n - start), -abs(trace[n]))))
+    sign = 1 if trace[best] > 0 else -1
+    return best, sign, f"seed snapped to the {'peak' if sign > 0 else 'trough'} at {line.t0 + line.dt * best:.4g} s"
+
+
+def _similarity(data: Array, half: int, reach: int) -> Array:
+    """(shift, pair, sample): correlation of trace i around a sample with trace i + 1 around the sample shifted."""
+    count, samples = data.shape
+    energy = np.sqrt(_smoothed(data * data, half))
+    out = np.zeros((2 * reach + 1, max(count - 1, 0), samples), np.float32)
+    for n, shift in enumerate(range(-reach, reach + 1)):
+        at = np.arange(samples) + shift
+        inside = (at >= 0) & (at < samples)
+        clipped = np.clip(at, 0, samples - 1)
+        product = data[:-1] * data[1:][:, clipped]
+        from scipy.ndimage import uniform_filter1d
+
+        top = uniform_filter1d(product, 2 * half + 1, axis=-1, output=np.float64, mode="nearest")
+        bottom = energy[:-1] * energy[1:][:, clipped]
+        out[n] = np.where(inside, np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0), -1)
+    return np.clip(out, -1, 1)
+
+
+def _against(data: Array, trace: Array, centre: int, half: int) -> Array:
+    """(trace, sample) correlation with the waveform of the seed."""
+    from scipy.ndimage import correlate1d
+
+    model = np.zeros(2 * half + 1)
+    low, high = max(0, centre - half), min(len(trace), centre + half + 1)
+    model[low - centre + half : high - centre + half] = trace[low:high]
+    model /= np.sqrt(np.sum(model**2)) or 1.0
+    top = correlate1d(data, model, axis=1, output=np.float64, mode="constant")
+    bottom = np.sqrt(_smoothed(data * data, half) * (2 * half + 1))
+    return np.asarray(np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0))
+
+
+def _follow(path: Array, score: Array, seed: int, side: int, similarity: Array, slope: Array, reward: Array, reach: int) -> None:
+    """Fill `path` and `score` from the seed to one end, by dynamic programming over 16 traces ahead of which 8 are kept.
+
+    Over the whole line the best path would leave a weak reflector for a strong one; over 16 traces that does not pay.
+    """
+    last = len(path) - 1 if side > 0 else 0
+    i = seed
+    while i != last:
+        ahead = min(16, abs(last - i))
+        samples, scores = _best_path(i, int(path[i]), side, ahead, similarity, slope, reward, reach)
+        keep = ahead if ahead < 16 else 8
+        for n in range(keep):
+            path[i + side * (n + 1)], score[i + side * (n + 1)] = samples[n], scores[n]
+        i += side * keep
+
+
+def _best_path(
+    first: int, start: int, side: int, ahead: int, similarity: Array, slope: Array, reward: Array, reach: int
+) -> tuple[list[int], list[float]]:
+    """(samples, similarities) of the best path over `ahead` traces from sample `start` of trace `first`."""
+    low, high = max(0, start - reach * ahead), min(reward.shape[1], start + reach * ahead + 1)
+    columns = np.arange(high - low)
+    shifts = list(range(-reach, reach + 1))
+    total = np.full(high - low, -np.inf)
+    total[start - low] = 0
+    came = np.zeros((ahead, high - low), np.int16)
+    pairs = []
+    for step in range(ahead):
+        i = first + side * step
+        j = i + side
+        options = np.full((len(shifts), high - low), -np.inf)
+        alike = np.zeros((len(shifts), high - low), np.float32)
+        for n, shift in enumerate(shifts):  # from sample t of trace i to t + shift of trace j
+            to = columns[max(0, shift) : len(columns) + min(0, shift)]
+            pair = similarity[n, i, low + to - shift] if side > 0 else similarity[len(shifts) - 1 - n, j, low + to]
+            alike[n, to] = pair
+            bend = shift - side * slope[i, low + to - shift]
+            # beyond 0.85 similarity counts no more: what is alike enough is not to be left for what is more alike
+            options[n, to] = total[to - shift] + np.minimum(pair, 0.85) - 0.1 * bend * bend
+        came[step] = options.argmax(axis=0)
+        total = options[came[step], columns] + reward[j, low:high]
+        pairs.append(alike)
+    at = int(total.argmax())
+    samples, scores = [], []
+    for step in range(ahead - 1, -1, -1):
+        n = int(came[step, at])
+        samples.append(low + at)
+        scores.append(float(pairs[step][n, at]))
+        at -= shifts[n]
+    return samples[::-1], scores[::-1]
+
+
+def _continuous(confidence: Array, seed: int) -> Array:
+    """(trace,) bool: outward from the seed, until five traces running average below 0.4."""
+    kept = np.zeros(len(confidence), bool)
+    kept[seed] = True
+    for order in (range(seed + 1, len(confidence)), range(seed - 1, -1, -1)):
+        recent: list[float] = []
+        for i in order:
+            recent.append(float(confidence[i]))
+            if len(recent) >= 5 and np.mean(recent[-5:]) < 0.4:
+                kept[np.array(list(order)[max(0, len(recent) - 5) : len(recent)])] = False
+                break
+            kept[i] = True
+    return kept
+
+
+def _refined(trace: Array, sample: int, sign: int) -> float:
+    """The peak (or trough, sign -1) within two samples of `sample`, between samples by a parabola; `sample` itself if there is none."""
+    values = (sign * trace).tolist()
+    low, high = max(1, sample - 2), min(len(trace) - 2, sample + 2)
+    around = [n for n in range(low, high + 1) if values[n] >= values[n - 1] and values[n] >= values[n + 1] and values[n] > 0]
+    if not around:
+        return float(sample)
+    best = min(around, key=lambda n: (abs(n - sample), -values[n]))
+    a, b, c = values[best - 1], values[best], values[best + 1]
+    bend = a - 2 * b + c
+    return best + (float(np.clip(0.5 * (a - c) / bend, -0.5, 0.5)) if bend < 0 else 0.0)

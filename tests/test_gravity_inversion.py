@@ -1,0 +1,114 @@
+"""Smooth gravity inversion of buried blocks, and the forward model of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from moho.agent.tools.gravity_inversion import _plan, _sensitivity, gravity_forward, gravity_mag_3d
+from moho.errors import Refusal
+from moho.survey import Gravity, Grid
+
+G = 6.6743e-11
+
+
+def attraction(x: np.ndarray, y: np.ndarray, block: tuple[float, ...], density: float) -> np.ndarray:
+    import harmonica
+
+    west, east, south, north, top, base = block
+    prism = np.array([[west, east, south, north, -base, -top]])
+    return np.asarray(harmonica.prism_gravity((x, y, np.zeros_like(x)), prism, np.array([density]), field="g_z"))
+
+
+def stations(block: tuple[float, ...], density: float, noise: float = 0.02, **changes) -> Gravity:
+    axis = 100.0 * np.arange(20)
+    x, y = (a.ravel() for a in np.meshgrid(axis, axis))
+    value = attraction(x, y, block, density) + np.random.default_rng(1).normal(0, noise, x.size)
+    return Gravity(**{"x": x, "y": y, "value": value, "height": np.zeros_like(x), "quantity": "residual gravity"} | changes)
+
+
+DEEP = (800.0, 1200.0, 700.0, 1100.0, 300.0, 600.0)
+SHALLOW = (800.0, 1200.0, 700.0, 1100.0, 100.0, 400.0)
+
+
+@pytest.mark.parametrize(("block", "density", "error"), [(DEEP, 400.0, 0.02), (SHALLOW, -400.0, None)])
+def test_a_buried_block_is_found(block, density, error):
+    result = gravity_mag_3d(stations(block, density), error)
+    facts = {key: fact.value for key, fact in result.facts.items()}
+    truth = [0.5 * (block[k] + block[k + 1]) for k in (0, 2, 4)]
+    cell = facts["cell"]
+    for found, wanted in zip((facts["centre_x"], facts["centre_y"], facts["centre_depth"]), truth, strict=True):
+        assert abs(found - wanted) <= cell
+    low, high = facts["depth_range"]
+    assert low <= truth[2] <= high
+    mass = density * (block[1] - block[0]) * (block[3] - block[2]) * (block[5] - block[4])
+    assert facts["excess_mass"] == pytest.approx(mass, rel=0.2)
+    assert facts["gauss_mass"] == pytest.approx(mass, rel=0.1)
+    assert facts["misfit"] == pytest.approx(1.0, abs=0.01)
+    assert facts["error"] == pytest.approx(0.02, rel=0.2)
+    assert result.values.shape == (len(result.z_edges) - 1, len(result.y_edges) - 1, len(result.x_edges) - 1)
+    _z, y, x = np.unravel_index(np.argmax(np.abs(result.values)), result.values.shape)
+    assert result.x_edges[x] - cell < truth[0] < result.x_edges[x + 1] + cell
+    assert result.y_edges[y] - cell < truth[1] < result.y_edges[y + 1] + cell
+    assert len(result.arrays["observed"]) == len(result.arrays["predicted"]) == 400
+
+
+def test_simpegs_sign_is_turned_and_its_prisms_are_harmonicas():
+    plan = _plan(stations(DEEP, 400.0), 100.0, 600.0)
+    mesh, sensitivity = _sensitivity(plan)
+    cell = 13 * 17 + 6 * 17 * plan.shape[1]
+    east, north, up = mesh.cell_centers[cell]
+    half = plan.cell / 2
+    truth = attraction(plan.x, plan.y, (east - half, east + half, north - half, north + half, -up - half, -up + half), 1.0)
+    assert sensitivity[:, cell] == pytest.approx(truth, rel=1e-3)
+    assert (truth > 0).all()
+
+
+def test_a_map_gives_what_its_stations_give():
+    data = stations(DEEP, 400.0, noise=0.005)
+    axis = 100.0 * np.arange(20)
+    grid = Grid(values=data.value.reshape(20, 20), x=axis, y=axis, quantity="residual gravity", unit="mGal", height=0.0)
+    first, second = gravity_mag_3d(grid, 0.02, 200.0, 800.0), gravity_mag_3d(data, 0.02, 200.0, 800.0)
+    assert first.values == pytest.approx(second.values, abs=1e-6)
+    assert first.values.tobytes() == gravity_mag_3d(grid, 0.02, 200.0, 800.0).values.tobytes()
+
+
+def test_a_regional_that_is_still_in_the_data_is_taken_off():
+    data = stations(DEEP, 400.0)
+    assert data.x is not None
+    assert data.y is not None
+    raised = data.made(value=data.value - 95 + 1e-3 * data.x, quantity="Bouguer disturbance")
+    result = gravity_mag_3d(raised, 0.02, 200.0, 800.0)
+    assert abs(result.facts["centre_x"].value - 1000) < 100
+    assert any("plane through the" in note for note in result.notes)
+
+
+def test_a_deep_small_block_pulls_like_a_point():
+    grid = gravity_forward(950.0, 1050.0, 100.0, 500.0)
+    assert grid.facts["peak"].value == pytest.approx(1e5 * G * grid.facts["excess_mass"].value / 1000**2, rel=3e-3)
+    assert grid.quantity == "residual gravity"
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "code"),
+    [
+        (stations(DEEP, 400.0, quantity="observed gravity"), {}, "E_DATA"),
+        (stations(DEEP, 400.0, value=np.ones(400)), {}, "E_DATA"),
+        (stations(DEEP, 400.0), {"error": 5.0}, "E_DATA"),
+        (stations(DEEP, 400.0, y=np.arange(400) * 1e-3), {}, "E_GEOMETRY"),
+        (stations(DEEP, 400.0), {"cell": 5.0}, "E_LIMIT"),
+        (Grid(values=np.eye(20), x=np.arange(20.0), y=np.arange(20.0), unit="nT"), {}, "E_UNITS"),
+    ],
+)
+def test_what_cannot_be_inverted_is_refused(data, arguments, code):
+    with pytest.raises(Refusal) as refused:
+        gravity_mag_3d(data, **arguments)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize("arguments", [{"error": -1.0}, {"cell": 1500.0}])
+def test_arguments_that_can_be_mended_say_so(arguments):
+    with pytest.raises(ValueError):
+        gravity_mag_3d(stations(DEEP, 400.0), **arguments)
+    with pytest.raises(ValueError):
+        gravity_forward(300.0, 200.0, 100.0, 400.0)
