@@ -15,9 +15,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import numpy as np
 import segyio
 
@@ -45,16 +42,24 @@ def make(path: Path, megabytes: float, code: int, lines: int = 0) -> None:
 
 
 def segyio_open(path: Path) -> None:
+    """Headers and number of traces."""
     with segyio.open(path, ignore_geometry=True):
         pass
 
 
+def segyio_geometry(path: Path) -> None:
+    """All line numbers."""
+    segyio.open(path).close()
+
+
 def segyio_read(path: Path) -> np.ndarray:
+    """All samples."""
     with segyio.open(path, ignore_geometry=True) as file:
         return file.trace.raw[:]
 
 
 def moho_open(path: Path) -> None:
+    """The layout, checked against the size of the file."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         read_layout(file, path.name)
@@ -63,6 +68,7 @@ def moho_open(path: Path) -> None:
 
 
 def moho_read(path: Path) -> np.ndarray:
+    """All samples, with headers and statistics checked."""
     return read_segy(path).data
 
 
@@ -83,6 +89,7 @@ def compare(what: str, theirs: Callable[[Path], object], ours: Callable[[Path], 
 
 
 def main() -> int:
+    """Make, compare, time; 0 where the bounds hold."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=float, default=200, help="MB of the file")
     parser.add_argument("--repeats", type=int, default=7)
@@ -91,7 +98,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         ieee, ibm, cube = (Path(folder) / name for name in ("ieee.sgy", "ibm.sgy", "cube.sgy"))
         make(ieee, given.size, 5)
-        make(ibm, given.size / 4, 1)
+        make(ibm, given.size / 2, 1)
         make(cube, given.size / 4, 5, lines=20)
         for path in (ieee, ibm):
             assert np.array_equal(moho_read(path), segyio_read(path)), path.name
@@ -101,8 +108,7 @@ def main() -> int:
         opening = compare("open IEEE", segyio_open, moho_open, ieee, max(given.repeats, 21), inner=50)
         reading = compare("read IEEE", segyio_read, moho_read, ieee, given.repeats)
         compare("read IBM", segyio_read, moho_read, ibm, given.repeats)
-        compare("open volume (segyio without geometry, moho with grid, formats and amplitudes)", segyio_open, lambda path: read_segy(path), cube, given.repeats)
-        compare("open volume (segyio with geometry)", lambda path: segyio.open(path).close(), lambda path: read_segy(path), cube, given.repeats)
+        compare("open volume (moho: grid, formats, amplitudes; segyio: geometry)", segyio_geometry, read_segy, cube, given.repeats)
     print(f"bounds: opening at most 1.2 x segyio's time: {1 / opening:.2f}; reading at least 0.8 of segyio's rate: {reading:.2f}")
     return 0 if opening >= 1 / 1.2 and reading >= 0.8 else 1
 

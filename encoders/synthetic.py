@@ -6,28 +6,29 @@ relation. Gravity and magnetics see a prism buried below the line. A local earth
 
 Nothing is realistic by accident: compaction is Athy's (1930), velocity Raymer, Hunt and Gardner's (1980), resistivity
 Archie's (1942) with a shale conductor beside it. The overburden is land; depths and times start at one flat datum.
+The potential fields are in `synthetic_fields`, the earthquake and the files in `synthetic_files`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from moho.survey import Array, Curve, Gather, Gravity, Magnetics, Response, Seismic, Waveforms, Well
+from moho.encoders.synthetic_fields import CRS, weigh
+from moho.encoders.synthetic_files import earthquake, write
+from moho.survey import Array, Curve, Gather, Gravity, Magnetics, Seismic, Well
 
-CRS = "EPSG:32631"  # WGS 84 / UTM zone 31N
-GRAVITATION = 6.6743e-11  # m3/(kg s2), CODATA 2018, as harmonica has it
 FINE = 0.5  # m, sampling of the column
 CELL = 3.0  # m, depth sampling below each trace
 LOG_STEP = 0.1524  # m, half a foot
 SCALE = 1.0e4  # recorded amplitude of a reflection coefficient of one
 SAND, SHALE, FLUID = 5600.0, 4300.0, 1580.0  # m/s, of the grains and the brine
 NAMES = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Gorse", "Hazel", "Iris", "Juniper", "Kingcup", "Larch")
+
+__all__ = ["Column", "Earth", "Fault", "convolve", "drill", "earth", "earthquake", "lay_down", "ricker", "write"]
 
 
 @dataclass(frozen=True)
@@ -423,254 +424,3 @@ def _tool(values: Array, length: float) -> Array:
     padded = np.pad(values, width // 2, mode="edge")
     total = np.cumsum(np.concatenate([[0.0], padded]))
     return np.asarray((total[width:] - total[:-width]) / width)
-
-
-# The potential fields
-
-
-def weigh(random: np.random.Generator, east: float, north: float) -> tuple[Gravity, Magnetics, dict[str, Any]]:
-    """About 400 stations over an intrusion below the line: observed gravity (mGal), total-field anomaly (nT), the body."""
-    import boule
-    import pyproj
-
-    heavy = bool(random.integers(2))
-    contrast = float(np.round(random.uniform(200, 420) if heavy else -random.uniform(150, 300)))
-    middle = np.round([east + random.uniform(-2500, 2500), north + random.uniform(-2500, 2500)], 0)
-    half = np.round(random.uniform(2000, 3400, 2), 0)
-    top = float(np.round(random.uniform(2500, 3200)))
-    base = top + float(np.round(random.uniform(1800, 3000)))
-    prism = (middle[0] - half[0], middle[0] + half[0], middle[1] - half[1], middle[1] + half[1], top, base)
-    lines = np.linspace(-12000, 12000, 20)
-    x, y = (axis.ravel() + shift for axis, shift in zip(np.meshgrid(lines, lines), (east, north), strict=True))
-    x, y = x + random.uniform(-350, 350, 400), y + random.uniform(-350, 350, 400)
-    longitude, latitude = (np.asarray(axis) for axis in _transformer(pyproj).transform(x, y, direction="INVERSE"))
-    longitude, latitude = longitude.round(7), latitude.round(7)
-    height = _hills(random, x - east, y - north).round(2)
-    regional = random.uniform(-2.5e-4, 2.5e-4, 2).round(6)  # mGal/m
-    level = float(np.round(random.uniform(-20, 20), 2))
-    slab = 2e5 * np.pi * GRAVITATION * 2670.0 * height
-    effect, tensor = prism_fields(x, y, height, prism)
-    plane = level + regional[0] * (x - east) + regional[1] * (y - north)
-    normal = np.asarray(boule.WGS84.normal_gravity((longitude, latitude, height)))
-    observed = normal + slab + plane + contrast * GRAVITATION * 1e5 * effect + 0.03 * random.standard_normal(400)
-    gravity = Gravity(
-        title="gravity", longitude=longitude, latitude=latitude, height=height, value=observed.round(4), crs="EPSG:4326",
-        datum="ellipsoidal WGS84", uncertainty=0.03, notes=("made earth: observed gravity, slab topography of 2670 kg/m3",),
-    )  # fmt: skip
-    inclination, declination, intensity = 63.5, 1.5, 47800.0
-    susceptibility = float(np.round(random.uniform(0.02, 0.05) if heavy else random.uniform(0.008, 0.02), 4))
-    steep, turn = np.radians([inclination, declination])
-    field = np.array([np.cos(steep) * np.sin(turn), np.cos(steep) * np.cos(turn), np.sin(steep)])  # east, north, down
-    anomaly = susceptibility * intensity / (4 * np.pi) * np.einsum("i,ijn,j->n", field, tensor, field) + 0.3 * random.standard_normal(400)
-    magnetics = Magnetics(
-        title="magnetics", longitude=longitude, latitude=latitude, height=height, value=anomaly.round(2), crs="EPSG:4326",
-        datum="ellipsoidal WGS84", inclination=inclination, declination=declination, intensity=intensity,
-        notes=("made earth: anomaly of an induced prism",),
-    )  # fmt: skip
-    volume = 4 * half[0] * half[1] * (base - top)
-    body = {
-        "east_m": float(middle[0]), "north_m": float(middle[1]), "depth_m": (top + base) / 2, "top_m": top, "base_m": base,
-        "half_width_east_m": float(half[0]), "half_width_north_m": float(half[1]), "density_contrast_kg_m3": contrast,
-        "excess_mass_kg": float(contrast * volume), "susceptibility_si": susceptibility,
-        "regional_mgal_per_m": regional.tolist(), "level_mgal": level, "topography_density_kg_m3": 2670.0,
-        "peak_mgal": float(contrast * GRAVITATION * 1e5 * effect.max()),
-        "inclination_deg": inclination, "declination_deg": declination, "intensity_nt": intensity, "crs": CRS,
-    }  # fmt: skip
-    return gravity, magnetics, body
-
-
-def _transformer(pyproj: Any) -> Any:
-    return pyproj.Transformer.from_crs("EPSG:4326", CRS, always_xy=True)
-
-
-def _hills(random: np.random.Generator, x: Array, y: Array) -> Array:
-    """Heights (m): a plateau with smooth hills, as a plate correction can bear."""
-    height = np.full(len(x), random.uniform(180, 320))
-    for _ in range(5):
-        direction, length = random.uniform(0, np.pi), random.uniform(5000, 16000)
-        height += random.uniform(8, 28) * np.cos(2 * np.pi * (x * np.cos(direction) + y * np.sin(direction)) / length + random.uniform(0, 2 * np.pi))
-    return height
-
-
-def prism_fields(x: Array, y: Array, height: Array, prism: tuple[float, ...]) -> tuple[Array, Array]:
-    """Downward attraction over G times density (m), and the tensor of second derivatives of the potential over the same (3, 3, point).
-
-    `prism` is west, east, south, north, top, base in m, the last two as depth. Axes east, north, down. Closed form of
-    Nagy (1966); observation points lie outside the prism.
-    """
-    west, east, south, north, top, base = prism
-    attraction = np.zeros(len(x))
-    tensor = np.zeros((3, 3, len(x)))
-    for i, side_x in enumerate((west, east)):
-        for j, side_y in enumerate((south, north)):
-            for k, side_z in enumerate((top, base)):
-                sign = (-1) ** (i + j + k + 1)
-                u, v, w = side_x - x, side_y - y, side_z + height
-                r = np.sqrt(u * u + v * v + w * w)
-                log_u, log_v, log_w = np.log(u + r), np.log(v + r), np.log(w + r)
-                attraction -= sign * (u * log_v + v * log_u - w * np.arctan2(u * v, w * r))
-                tensor[0, 0] -= sign * np.arctan(v * w / (u * r))
-                tensor[1, 1] -= sign * np.arctan(u * w / (v * r))
-                tensor[2, 2] -= sign * np.arctan(u * v / (w * r))
-                for a, b, value in ((0, 1, log_w), (0, 2, log_v), (1, 2, log_u)):
-                    tensor[a, b] += sign * value
-    for a, b in ((1, 0), (2, 0), (2, 1)):
-        tensor[a, b] = tensor[b, a]
-    return attraction, tensor
-
-
-# The earthquake
-
-
-def earthquake(seed: int, east: float = 5.0e5, north: float = 5.3e6) -> tuple[Waveforms, Response, dict[str, Any]]:
-    """A local event on five three-component stations: counts, their response, the hypocentre and the onsets."""
-    import obspy
-    import pyproj
-    from obspy.core.inventory import Channel, Inventory, Network, Site, Station
-    from obspy.core.inventory import Response as Instrument
-
-    random = np.random.default_rng([seed, 2])
-    back = _transformer(pyproj)
-    epicentre = np.array([east, north]) + random.uniform(-6000, 6000, 2)
-    depth = float(np.round(random.uniform(5, 13), 2))  # km
-    velocity, ratio, rate, gain = 6.0, 1.73, 100.0, 6.0e8
-    start = obspy.UTCDateTime(2024, 3, 1 + seed % 28, seed % 24, (7 * seed) % 60)
-    origin = start + 20 + float(np.round(random.uniform(0, 2), 2))
-    count = int(75 * rate)
-    instrument = Instrument.from_paz(zeros=[], poles=[], stage_gain=gain, input_units="M/S", output_units="COUNTS")
-    stream, stations, onsets = obspy.Stream(), [], []
-    turn = random.uniform(0, 2 * np.pi)
-    for number in range(5):
-        angle = turn + 2 * np.pi * (number + random.uniform(-0.25, 0.25)) / 5
-        place = epicentre + random.uniform(9e3, 38e3) * np.array([np.sin(angle), np.cos(angle)])
-        longitude, latitude = (round(float(v), 5) for v in back.transform(*place, direction="INVERSE"))
-        distance = float(np.hypot(np.hypot(*(place - epicentre)) / 1000, depth))
-        arrival = {"P": origin + distance / velocity, "S": origin + ratio * distance / velocity}
-        code = f"MO{number + 1:02d}"
-        channels = []
-        for component, share in (("Z", (1.0, 0.5)), ("N", (0.35, 1.5)), ("E", (0.3, 1.4))):
-            data = 2e-8 * _hum(random, count)
-            for (phase, onset), part in zip(arrival.items(), share, strict=True):
-                data += part * (18 / distance) * _coda(random, count, (onset - start) * rate, phase == "S")
-            header = {"network": "XX", "station": code, "location": "00", "channel": f"HH{component}", "sampling_rate": rate, "starttime": start}
-            stream.append(obspy.Trace(np.round(gain * data).astype(np.int32), header))
-            tilt = {"Z": (0.0, -90.0), "N": (0.0, 0.0), "E": (90.0, 0.0)}[component]
-            channels.append(
-                Channel(header["channel"], "00", latitude, longitude, 0.0, 0.0, azimuth=tilt[0], dip=tilt[1], sample_rate=rate, response=instrument)
-            )
-        stations.append(Station(code, latitude, longitude, 0.0, channels=channels, site=Site(f"station {number + 1}"), creation_date=start - 86400))
-        for phase, time in arrival.items():
-            onsets.append({"station": f"XX.{code}", "phase": phase, "time": str(time), "latitude": latitude, "longitude": longitude})
-    inventory = Inventory(networks=[Network("XX", stations=stations)], source="made earth", created=start)
-    longitude, latitude = back.transform(*epicentre, direction="INVERSE")
-    truth = {
-        "latitude": round(float(latitude), 5), "longitude": round(float(longitude), 5), "depth_km": depth, "origin_time": str(origin),
-        "p_velocity_m_s": 1000 * velocity, "vp_vs": ratio, "onsets": onsets,
-    }  # fmt: skip
-    return Waveforms(title="local event", stream=stream), Response(title="stations", inventory=inventory), truth
-
-
-def _hum(random: np.random.Generator, count: int) -> Array:
-    """Background of unit rms, stronger at low frequency."""
-    spectrum = np.fft.rfft(random.standard_normal(count))
-    spectrum /= (0.3 + np.arange(len(spectrum)) * 100.0 / count) ** 0.7
-    noise = np.fft.irfft(spectrum, count)
-    return np.asarray(noise / noise.std())
-
-
-def _coda(random: np.random.Generator, count: int, onset: float, shear: bool) -> Array:
-    """Velocity (m/s) of one phase: a sharp onset at sample `onset` and a decaying coda, lower in frequency for S."""
-    after = (np.arange(count) - onset) / 100.0
-    late = np.clip(after, 0, None)
-    lowest, highest, decay = (1.5, 9.0, 3.5) if shear else (4.0, 16.0, 2.0)
-    wiggle = np.zeros(count)
-    for frequency in np.linspace(lowest, highest, 24):
-        wiggle += np.sin(2 * np.pi * frequency * late + random.uniform(0, 2 * np.pi)) * (0.7 if frequency > 12 else 1.0)
-    first = np.sin(2 * np.pi * 0.6 * highest * late) * np.exp(-late / 0.15) * 5
-    rise = np.where(after >= 0, np.exp(-late / decay), 0.0)
-    return np.asarray(1.2e-6 * (2.5 if shear else 1.0) * rise * (0.35 * wiggle * np.clip(late / 0.06, 0, 1) + first))
-
-
-# On disk
-
-
-def write(made: Earth, folder: Path) -> dict[str, Path]:
-    """The survey in field formats: SEG-Y line and gathers, LAS well with markers and checkshots, CSV stations, miniSEED, StationXML, truth."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {
-        "line": "line.sgy", "gather": "gather.sgy", "well": "well.las", "checkshots": "well_checkshot_TD.txt", "markers": "well_markers.txt",
-        "gravity": "gravity.csv", "magnetics": "magnetics.csv", "waveforms": "waveforms.mseed", "stations": "stations.xml", "truth": "truth.json",
-    }  # fmt: skip
-    paths = {key: folder / name for key, name in names.items()}
-    section, gather, well = made.section, made.gather, made.well
-    assert section.x is not None
-    assert section.y is not None
-    frame = f"COORDINATES {CRS} IN M, SCALAR -100"
-    _segy(paths["line"], section.data, section.dt, {
-        1: np.arange(1, len(section.data) + 1), 21: section.numbers, 71: -100, 73: section.x, 77: section.y, 181: section.x, 185: section.y,
-    }, [f"LINE {made.seed} MADE EARTH STACK, MIGRATED", frame, "CDP BYTES 21-24, X 181-184, Y 185-188",
-        "POLARITY SEG NORMAL: POSITIVE = IMPEDANCE INCREASE", "DATUM FLAT"])  # fmt: skip
-    heads = {9: gather.shot, 13: gather.channel, 21: gather.cdp, 37: gather.offset, 71: -100, 73: gather.source_x, 77: gather.source_y,
-             81: gather.receiver_x, 85: gather.receiver_y, 1: np.arange(1, len(gather.data) + 1)}  # fmt: skip
-    _segy(paths["gather"], gather.data, gather.dt, heads, [f"LINE {made.seed} CDP GATHERS", frame, "POLARITY SEG NORMAL"])
-    _las(paths["well"], well)
-    pairs = zip(np.asarray(well.checkshot_depth), np.asarray(well.checkshot_time), strict=True)
-    paths["checkshots"].write_text("".join(f"{depth:.2f}\t{time:.5f}\n" for depth, time in pairs))
-    paths["markers"].write_text("".join(f"{depth:.2f}\t{name}\n" for name, depth in well.tops.items()))
-    for key, column, digits in (("gravity", "gravity_mgal", 4), ("magnetics", "total_field_anomaly_nt", 2)):
-        data = made.gravity if key == "gravity" else made.magnetics
-        rows = zip(*data.coordinates(), np.asarray(data.height), data.value, strict=True)
-        lines = [f"{lon:.7f},{lat:.7f},{height:.2f},{value:.{digits}f}" for lon, lat, height, value in rows]
-        paths[key].write_text("\n".join([f"longitude,latitude,height_m,{column}", *lines]) + "\n")
-    waveforms, response, event = earthquake(made.seed, float(section.x.mean()), float(section.y.mean()))
-    waveforms.stream.write(str(paths["waveforms"]), format="MSEED")
-    response.inventory.write(str(paths["stations"]), format="STATIONXML")
-    paths["truth"].write_text(json.dumps(_plain({**made.truth, "event": event, "seed": made.seed}), indent=1))
-    return paths
-
-
-def _plain(value: Any) -> Any:
-    """The truth as JSON: arrays as rounded lists, NaN as null; the impedance of the section stays out."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items() if key != "impedance"}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(part) for part in value]
-    if isinstance(value, (float, np.floating)):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
-
-
-def _segy(path: Path, data: Array, dt: float, heads: Mapping[int, Any], text: list[str]) -> None:
-    """SEG-Y revision 1, IEEE float, with trace headers by byte; coordinates (73 to 88, 181 to 188) in cm."""
-    import segyio
-
-    spec = segyio.spec()
-    spec.samples, spec.tracecount, spec.format = 1000 * dt * np.arange(data.shape[1]), len(data), 5
-    with segyio.create(str(path), spec) as file:
-        file.text[0] = segyio.tools.create_text_header({n + 1: line for n, line in enumerate(text)})
-        field = segyio.BinField
-        file.bin.update({field.Interval: round(1e6 * dt), field.SEGYRevision: 1, field.TraceFlag: 1, field.MeasurementSystem: 1})
-        file.trace = np.ascontiguousarray(data, np.float32)
-        columns = {}
-        for byte, values in heads.items():
-            scale = 100 if byte in (73, 77, 81, 85, 181, 185) else 1
-            columns[byte] = np.broadcast_to(np.round(scale * np.asarray(values)).astype(int), len(data))
-        for n in range(len(data)):
-            file.header[n] = {byte: int(column[n]) for byte, column in columns.items()} | {115: data.shape[1], 117: round(1e6 * dt), 29: 1}
-
-
-def _las(path: Path, well: Well) -> None:
-    """LAS 2.0, one line a depth."""
-    lines = [
-        "~Version", "VERS.  2.0 : CWLS LOG ASCII STANDARD - VERSION 2.0", "WRAP.   NO : ONE LINE PER DEPTH STEP", "~Well",
-        f"STRT.M {well.depth[0]:.4f} : START DEPTH", f"STOP.M {well.depth[-1]:.4f} : STOP DEPTH", f"STEP.M {LOG_STEP:.4f} : STEP",
-        "NULL.  -999.25 : NULL VALUE", f"WELL.  {well.well_name} : WELL", "COMP.  MADE EARTH : COMPANY", f"XCOORD.M {well.x:.2f} : X, EASTING",
-        f"YCOORD.M {well.y:.2f} : Y, NORTHING", f"GDAT.  {well.crs} : COORDINATE REFERENCE SYSTEM", "~Curve", "DEPT.M : MEASURED DEPTH",
-        *(f"{name}.{curve.unit} : {curve.description}" for name, curve in well.curves.items()),
-        "~Parameter", "EKB.M 0.0 : KELLY BUSHING ABOVE THE SEISMIC DATUM", "~ASCII",
-    ]  # fmt: skip
-    table = np.column_stack([well.depth, *(np.where(np.isfinite(c.values), c.values, -999.25) for c in well.curves.values())])
-    with path.open("w") as file:
-        file.write("\n".join(lines) + "\n")
-        np.savetxt(file, table, "%.4f", " ")

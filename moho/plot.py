@@ -76,6 +76,9 @@ def save(figure: Figure, stem: Path, alt: str, parameters: Mapping[str, Any] | N
     stem = Path(stem)
     paths = [stem.with_name(stem.name + ending) for ending in (".png", ".svg", ".json")]
     with styled():
+        figure.draw_without_rendering()  # maps of fixed aspect find their place in two rounds
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         paths[0].write_bytes(_png(figure))
         figure.savefig(paths[1], format="svg", metadata={"Date": None, "Creator": None, "Title": alt[:200]})
     sidecar = {"schema_version": 1, "alt": alt, **describe(figure), "parameters": {**getattr(figure, "parameters", {}), **(parameters or {})}}

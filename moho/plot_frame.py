@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,12 +60,18 @@ def arrange(figure: Figure, **settings: Any) -> None:
 
 def heading(figure: Figure, title: str, under: str) -> None:
     """Title, and under it in small print what the reader must know."""
-    height = figure.get_size_inches()[1]
+    width, height = figure.get_size_inches()
+    under = wrapped(under, width)
     figure.text(0.012, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, color=INK, fontweight="bold")
     if under:
         figure.text(0.012, 1 - 0.34 / height, under, ha="left", va="top", fontsize=8.5, color=QUIET, linespacing=1.35)
     taken = 0.34 + (0.06 + 0.17 * (under.count("\n") + 1) if under else 0.0)
     arrange(figure, rect=(0, 0, 1, 1 - taken / height))
+
+
+def wrapped(words: str, width: float, lines: int = 3) -> str:
+    """Small print broken to the page's width (inch), at most so many lines."""
+    return "\n".join(textwrap.wrap(words, max(int(12.7 * width), 30), max_lines=lines, placeholder=" ..."))
 
 
 def title_of(data: Data, other: str) -> str:

@@ -15,6 +15,7 @@ from moho.survey import UNKNOWN, Array, Blocks, Catalogue, Data, Gravity, Grid, 
 from moho.units import show
 
 DEGREE = 111.2  # km of latitude
+DOTS = 60_000  # stations that a page can show
 
 
 def grid(data: Grid) -> Picture:
@@ -35,7 +36,10 @@ def grid(data: Grid) -> Picture:
     levels = levels[(levels >= low) & (levels <= high)]
     shown = np.isfinite(data.values)
     if len(levels) > 1 and shown.sum() > 8 and min(data.values.shape) > 3:
-        lines = ax.contour(data.x, data.y, values, levels=levels, colors="black", linewidths=0.5, alpha=0.75, negative_linestyles="solid")
+        thin = tuple(slice(None, None, max(1, n // 400)) for n in data.values.shape)
+        lines = ax.contour(
+            data.x[thin[1]], data.y[thin[0]], values[thin], levels=levels, colors="black", linewidths=0.5, alpha=0.75, negative_linestyles="solid"
+        )
         ax.clabel(lines, levels[:: max(1, len(levels) // 5)], fontsize=7, fmt=lambda value: f"{value:g}")
     if data.stations is not None and len(data.stations):
         _dots(ax, data.stations[:, 0], data.stations[:, 1])
@@ -47,10 +51,10 @@ def grid(data: Grid) -> Picture:
     if interval:
         parts.append(f"contours every {interval:g} {data.unit}")
     blank = 100 * float((~shown).mean())
-    parts.append(f"grid {data.spacing[0]:.4g} {'deg' if data.geographic else 'm'}" + (f", {blank:.0f} % blank" if blank >= 1 else ""))
+    parts.append(f"grid {show(round(data.spacing[0], 4))} {'deg' if data.geographic else 'm'}" + (f", {blank:.0f} % blank" if blank >= 1 else ""))
     figure.parameters |= {"crs": data.crs, "quantity": data.quantity, "unit": data.unit, "density": data.density, "contour_interval": interval,
                           "colour_range": [low, high]}  # fmt: skip
-    _under(figure, title_of(data, data.quantity.capitalize()), parts)
+    heading(figure, title_of(data, data.quantity.capitalize()), "; ".join(parts))
     return figure
 
 
@@ -71,6 +75,9 @@ def stations(data: Gravity | Magnetics) -> Picture:
 def scatter_map(data: Data, x: Array, y: Array, values: Array, label: str, geographic: bool, palette: str, words: list[str]) -> Picture:
     """Points coloured by value on a map; points without a value are small grey crosses."""
     figure, ax = _map(x, y, geographic)
+    every = max(1, len(x) // DOTS)
+    count = f"{len(x)} points" + (f", one in {every} drawn" if every > 1 else "")
+    x, y, values = (np.asarray(axis)[::every] for axis in (x, y, values))
     known = np.isfinite(values)
     low, high = map_colours(values, str(getattr(data, "quantity", "")))
     size = float(np.clip(14000 / max(len(x), 1), 2.0, 34.0))
@@ -79,8 +86,8 @@ def scatter_map(data: Data, x: Array, y: Array, values: Array, label: str, geogr
     shown = ax.scatter(x[known], y[known], c=values[known], s=size, cmap=palette, vmin=low, vmax=high, rasterized=len(x) > 3000, **edge)
     _finish(figure, ax, data, shown, label, geographic)
     crs = str(getattr(data, "crs", UNKNOWN))
-    figure.parameters |= {"crs": crs, "colour_range": [low, high], "points": len(x)}
-    _under(figure, title_of(data, label), [_crs(crs), f"{len(x)} points", *words])
+    figure.parameters |= {"crs": crs, "colour_range": [low, high], "points": len(x), "drawn_every": every}
+    heading(figure, title_of(data, label), "; ".join([_crs(crs), count, *words]))
     return figure
 
 
@@ -89,7 +96,8 @@ def epicentres(data: Catalogue) -> Picture:
     x, y = data.longitude, data.latitude
     facts = {key: fact.value for key, fact in data.facts.items()}
     around = data.view.get("stations", [])
-    ellipse = [facts.get(name) for name in ("ellipse_major", "ellipse_minor", "ellipse_azimuth")]
+    level, end = ("95 % ", "_95") if "ellipse_major_95" in facts else ("", "")
+    ellipse = [facts.get(name) for name in (f"ellipse_major{end}", f"ellipse_minor{end}", "ellipse_azimuth")]
     all_x = np.concatenate([x, [row[1] for row in around]])
     all_y = np.concatenate([y, [row[2] for row in around]])
     if all(isinstance(part, (int, float)) for part in ellipse):
@@ -113,7 +121,7 @@ def epicentres(data: Catalogue) -> Picture:
             parts.append(f"size by magnitude {np.nanmin(magnitude):.1f} to {np.nanmax(magnitude):.1f}")
         figure.parameters |= {"colour_range": [low, high]}
     else:
-        ax.plot(x, y, marker="*", ms=15, color="#b5261e", mec="white", mew=0.7, ls="", zorder=5)
+        ax.plot(x, y, marker="+", ms=11, color="#b5261e", mew=1.6, ls="", zorder=5)
         _finish(figure, ax, data, None, "", True)
         if np.isfinite(depth[0]):
             error = facts.get("depth_error")
@@ -122,9 +130,9 @@ def epicentres(data: Catalogue) -> Picture:
     if all(isinstance(part, (int, float)) for part in ellipse) and len(x) == 1:
         major, minor, azimuth = (float(part) for part in ellipse)  # type: ignore[arg-type]
         _ellipse(ax, float(x[0]), float(y[0]), major, minor, azimuth)
-        parts.append(f"ellipse half-axes {major:.3g} and {minor:.3g} km, azimuth {azimuth:.0f}°")
+        parts.append(f"{level}ellipse half-axes {major:.3g} and {minor:.3g} km, azimuth {azimuth:.0f}°")
         figure.parameters |= {"ellipse_km": [major, minor], "ellipse_azimuth": azimuth}
-    _under(figure, title_of(data, "Epicentres"), parts)
+    heading(figure, title_of(data, "Epicentres"), "; ".join(parts))
     return figure
 
 
@@ -136,7 +144,7 @@ def network(data: Response) -> Picture:
     _names(ax, found)
     _finish(figure, ax, data, None, "", True)
     figure.parameters |= {"stations": len(found)}
-    _under(figure, title_of(data, "Stations"), [_crs("EPSG:4326"), f"{len(found)} stations"])
+    heading(figure, title_of(data, "Stations"), f"{_crs('EPSG:4326')}; {len(found)} stations")
     return figure
 
 
@@ -180,8 +188,9 @@ def slices(data: Blocks) -> Picture:
     colour_bar(figure, image, axes["plan"], with_unit(data.quantity, data.unit), location="bottom", pad=0.02)
     if fits:
         _fit(axes["fit"], np.asarray(data.arrays["observed"]), np.asarray(data.arrays["predicted"]), data)
-    _under(figure, title_of(data, f"Model of {data.quantity}"), [_crs(data.crs), "slices through the strongest cell, no vertical exaggeration",
-           f"cells {np.diff(x).min():.4g} x {np.diff(y).min():.4g} x {np.diff(z).min():.4g} m"])  # fmt: skip
+    size = " x ".join(show(float(np.diff(edges).min())) for edges in (x, y, z))
+    said = f"{_crs(data.crs)}; slices through the strongest cell, no vertical exaggeration; smallest cell {size} m"
+    heading(figure, title_of(data, f"Model of {data.quantity}"), said)
     return figure
 
 
@@ -208,23 +217,11 @@ def _palette(quantity: str, signed: bool) -> str:
 
 
 def _made(density: float | None, height: float | None) -> list[str]:
-    return ([f"density {show(float(density))} kg/m3"] if density else []) + ([f"at {height:g} m height"] if height is not None else [])
+    return ([f"density {show(float(density))} kg/m3"] if density else []) + ([f"at {height:.0f} m height"] if height is not None else [])
 
 
 def _crs(crs: str) -> str:
-    return f"CRS {crs}"
-
-
-def _under(figure: Picture, title: str, parts: list[str]) -> None:
-    """Heading, its small print broken where the page ends."""
-    room = int(figure.get_size_inches()[0] * 15.5)
-    lines = [""]
-    for part in parts:
-        if lines[-1] and len(lines[-1]) + len(part) + 2 > room:
-            lines.append(part)
-        else:
-            lines[-1] = f"{lines[-1]}; {part}" if lines[-1] else part
-    heading(figure, title, "\n".join(lines))
+    return f"CRS {crs}" if len(crs) <= 40 else f"CRS {crs[:40]}..."
 
 
 def _map(x: Array, y: Array, geographic: bool, room: float = 0.06) -> tuple[Picture, Axes]:
@@ -287,6 +284,8 @@ def _scale_bar(ax: Axes, geographic: bool) -> None:
     left, right = ax.get_xlim()
     south, north = ax.get_ylim()
     metre = 1 / (1000 * DEGREE * max(np.cos(np.radians(0.5 * (south + north))), 0.05)) if geographic else 1.0
+    if geographic and right - left > 40:
+        return  # one length does not hold over such a map
     length = nice(0.25 * (right - left) / metre)
     x, y = left + 0.04 * (right - left), south + 0.045 * (north - south)
     words = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"

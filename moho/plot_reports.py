@@ -20,19 +20,21 @@ def spectrum(report: Report) -> Picture:
     ax.fill_between(frequency, -60, decibel, color=P_COLOUR, alpha=0.12, lw=0)
     ax.set_xlim(float(frequency[0]), float(frequency[-1]))
     ax.set_ylim(-60, 3)
-    ax.set_xlabel(report.labels.get("x", "frequency (Hz)"))
     ax.set_ylabel(report.labels.get("y", "power (dB below the peak)"))
     ax.grid(color="#dddddd", lw=0.5)
     peak = float(frequency[int(np.argmax(power))])
+    across = report.labels.get("x", "frequency (Hz)")
+    unit = across.rpartition("(")[2].rstrip(")")
+    ax.set_xlabel(across)
     ax.axvline(peak, color=S_COLOUR, lw=0.9, ls="--")
-    ax.annotate(f"peak {peak:.4g} Hz", (peak, 1.0), (4, 0), textcoords="offset points", color=S_COLOUR, fontsize=8, va="center")
-    said = f"peak {peak:.4g} Hz"
+    ax.annotate(f"peak {peak:.4g} {unit}", (peak, 1.0), (4, 0), textcoords="offset points", color=S_COLOUR, fontsize=8, va="center")
+    said = f"peak {peak:.4g} {unit}"
     if "band" in report.arrays:
         low, high = (float(v) for v in np.asarray(report.arrays["band"])[:2])
         ax.axvspan(low, high, color="#f0c419", alpha=0.18, lw=0, zorder=0)
-        said += f"; shaded band {low:.4g} to {high:.4g} Hz"
-        figure.parameters["band_hz"] = [low, high]
-    figure.parameters["peak_hz"] = peak
+        said += f"; shaded band {low:.4g} to {high:.4g} {unit}"
+        figure.parameters["band"] = [low, high]
+    figure.parameters["peak"] = peak
     heading(figure, title_of(report, "Spectrum"), said)
     return figure
 
@@ -97,7 +99,7 @@ def travel_times(report: Report) -> Picture:
         ax.set_xlim(0, 1.14 * float(time.max()) if len(time) else 1.0)
         ax.set_xlabel(report.labels.get("x", "travel time (s)"))
         ax.set_ylabel("phase")
-    heading(figure, title_of(report, "Travel times"), "; ".join(report.notes[-1:])[:110])
+    heading(figure, title_of(report, "Travel times"), "; ".join(report.notes[-1:]))
     return figure
 
 
@@ -126,5 +128,5 @@ def _over_first(report: Report, line: str, marker: str) -> Picture:
         ax.invert_yaxis()
     if len(keys) > 2:
         ax.legend(frameon=True, framealpha=0.9)
-    heading(figure, title_of(report, "Diagram"), "; ".join(report.notes[:1])[:110])
+    heading(figure, title_of(report, "Diagram"), "; ".join(report.notes[:1]))
     return figure

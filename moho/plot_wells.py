@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import AutoMinorLocator, FixedLocator, MaxNLocator, NullFormatter
 
 from moho.errors import MohoError
-from moho.plot_frame import INK, QUIET, Picture, new, title_of
+from moho.plot_frame import INK, QUIET, Picture, new, title_of, wrapped
 from moho.survey import UNKNOWN, Array, Well
 from moho.units import convert
 
@@ -51,7 +51,7 @@ TRACKS: dict[str, dict[str, tuple[str, tuple[float, float], tuple[float, float],
         "PHI": ("v/v", (0.5, 0), (0.8, -0.2), "#2c7fb8", "-"),
         "SW": ("v/v", (1, 0), (1.4, -0.2), "#08519c", "-"),
     },
-    "impedance": {"AI": ("kg/m2/s", (3e6, 13e6), (1e6, 20e6), "#2b2b2b", "-"), "VP": ("m/s", (1500, 5500), (300, 8000), "#7a5195", "--")},
+    "impedance": {"AI": ("kg/m2/s", (2e6, 10e6), (1e6, 20e6), "#2b2b2b", "-"), "VP": ("m/s", (1500, 5500), (300, 8000), "#7a5195", "--")},
 }
 
 
@@ -105,14 +105,8 @@ def logs(data: Well) -> Picture:
         said += f"; not drawn: {', '.join(left[:8])}{' ...' if len(left) > 8 else ''}"
     title = title_of(data, data.well_name or "Well")
     figure.text(0.15 / width, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, fontweight="bold", color=INK)
-    figure.text(0.15 / width, 1 - 0.38 / height, _wrap(said, int(width * 14)), ha="left", va="top", fontsize=8.5, color=QUIET)
+    figure.text(0.15 / width, 1 - 0.38 / height, wrapped(said, width, 2), ha="left", va="top", fontsize=8.5, color=QUIET)
     return figure
-
-
-def _wrap(words: str, width: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(words, width)[:2])
 
 
 def _maybe(data: Well, kind: str) -> str | None:
@@ -151,7 +145,10 @@ def _scale(
     values = values[np.isfinite(values)]
     recorded = curve.unit
     try:
-        usual_here, wide_here = ([_neat(float(np.asarray(convert(np.array(v), unit, recorded)))) for v in pair] for pair in (usual, wide))
+        if recorded == unit:
+            usual_here, wide_here = list(usual), list(wide)
+        else:
+            usual_here, wide_here = ([_neat(float(np.asarray(convert(np.array(v), unit, recorded)))) for v in pair] for pair in (usual, wide))
     except (ValueError, TypeError):
         if recorded not in (UNKNOWN, ""):
             return _free(data, mnemonic, rows, colour, dash)
@@ -177,6 +174,8 @@ def _shift(scale: Scale, unit: str, usual: tuple[float, float], wide: tuple[floa
 
 
 def _limit(value: float, unit: str, recorded: str) -> float:
+    if unit == recorded:
+        return value
     try:
         return _neat(float(np.asarray(convert(np.array(value), unit, recorded))))
     except (ValueError, TypeError):
@@ -186,6 +185,10 @@ def _limit(value: float, unit: str, recorded: str) -> float:
 def _neat(value: float) -> float:
     """Three significant digits: 459.3 us/m is 459."""
     return float(f"{value:.3g}")
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("e+0", "e")
 
 
 def _free(data: Well, mnemonic: str, rows: Array, colour: str = "#333333", dash: str = "-") -> Scale:
@@ -240,8 +243,8 @@ def _curves(header: Axes, ax: Axes, data: Well, scales: list[Scale], depth: Arra
         y = (number + 0.35) / most
         header.plot([0.04, 0.96], [y, y], color=scale.colour, ls=scale.dash, lw=1.2)
         header.text(0.5, y + 0.09 / most, own.get_xlabel(), ha="center", va="bottom", fontsize=8, color=scale.colour)
-        header.text(0.04, y - 0.07 / most, f"{scale.left:.4g}", ha="left", va="top", fontsize=7, color=scale.colour)
-        header.text(0.96, y - 0.07 / most, f"{scale.right:.4g}", ha="right", va="top", fontsize=7, color=scale.colour)
+        header.text(0.04, y - 0.07 / most, _number(scale.left), ha="left", va="top", fontsize=7, color=scale.colour)
+        header.text(0.96, y - 0.07 / most, _number(scale.right), ha="right", va="top", fontsize=7, color=scale.colour)
         own.xaxis.set_major_formatter(NullFormatter())
         own.xaxis.set_minor_formatter(NullFormatter())
         own.tick_params(axis="x", which="both", length=0)

@@ -24,7 +24,22 @@ from moho.files import clean
 from moho.sandbox import limited
 from moho.segy import opened
 from moho.survey import (
-    Blocks, Catalogue, Data, Gather, Gravity, Grid, Horizon, Magnetics, Picks, Report, Response, Seismic, Table, Volume, Waveforms, Well,
+    Blocks,
+    Catalogue,
+    Data,
+    Gather,
+    Gravity,
+    Grid,
+    Horizon,
+    Magnetics,
+    Picks,
+    Report,
+    Response,
+    Seismic,
+    Table,
+    Volume,
+    Waveforms,
+    Well,
 )  # fmt: skip
 from moho.units import Quantity, show
 
@@ -189,7 +204,8 @@ def _unpacked(path: Path, packing: str, hints: dict[str, Any]) -> Data:
             target = target.rename(target.with_suffix(Path(inside).suffix))
         data = _dispatch(target, hints, unpacked=True)
         if isinstance(data, Volume):
-            raise DataError("E_UNSUPPORTED", f"{path.name} holds a 3-D volume, which is read from disk line by line.", f"Unpack the {packing} file first.")
+            words = f"{path.name} holds a 3-D volume, which is read from disk line by line."
+            raise DataError("E_UNSUPPORTED", words, f"Unpack the {packing} file first.")
     return replace(data, notes=(*data.notes, f"Unpacked from {packing}."))
 
 
@@ -207,8 +223,8 @@ def _unpack(path: Path, packing: str, target: Path, room: int) -> str:
             with zipfile.ZipFile(path) as archive:
                 members = [info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")]
                 if len(members) != 1:
-                    names = ", ".join(clean(info.filename, 60) for info in members[:5])
-                    raise DataError("E_UNSUPPORTED", f"{path.name} holds {len(members)} files ({names}); one is read.", "Unpack it and name the file.")
+                    words = f"{path.name} holds {len(members)} files ({', '.join(clean(info.filename, 60) for info in members[:5])}); one is read."
+                    raise DataError("E_UNSUPPORTED", words, "Unpack it and name the file.")
                 if members[0].flag_bits & 1:
                     raise DataError("E_UNSUPPORTED", f"{path.name} is encrypted.")
                 name = clean(Path(members[0].filename.replace("\\", "/")).name, 120)

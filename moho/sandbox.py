@@ -69,7 +69,8 @@ def limited(
         writing = -1
         report, status = _listen(reading, child, time.monotonic() + seconds)
         if report is None and status is None:
-            raise DataError("E_RESOURCE", f"{what}: the reader was stopped after {seconds:g} s.", "The file may be damaged or built to hang a reader.")
+            words = f"{what}: the reader was stopped after {seconds:g} s."
+            raise DataError("E_RESOURCE", words, "The file may be damaged or built to hang a reader.")
         if status is None:
             status = _wait(child)
         if report is None:
@@ -331,6 +332,6 @@ class _Reader:
 
 class _Answer(pickle.Unpickler):  # our own child's answer, and still only classes a reader returns
     def find_class(self, module: str, name: str) -> Any:
-        if module == "builtins" and name not in BUILTINS or module != "builtins" and module.split(".")[0] not in PACKAGES:
+        if (module == "builtins" and name not in BUILTINS) or (module != "builtins" and module.split(".")[0] not in PACKAGES):
             raise DataError("E_RESOURCE", f"the reader's answer holds a {module}.{name}, which is no data.")
         return super().find_class(module, name)

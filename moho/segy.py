@@ -13,15 +13,30 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from moho.errors import DataError
 from moho.sandbox import limited
 from moho.segy_layout import (
-    FIELDS, FORMATS, MOVABLE, TEXT, TRACE_HEADER, Layout, Options, check_headers, decode_text, delay, domain, header_type, headers_at,
-    looks_like, quoted, read_layout, scaled, spacing,
+    FIELDS,
+    FORMATS,
+    MOVABLE,
+    TEXT,
+    TRACE_HEADER,
+    Layout,
+    Options,
+    check_headers,
+    decode_text,
+    delay,
+    domain,
+    header_type,
+    headers_at,
+    looks_like,
+    quoted,
+    read_layout,
+    scaled,
+    spacing,
 )  # fmt: skip
 from moho.segy_samples import Gate, check_format, gate, gate_notes, read_traces
 from moho.segy_volume import bytes_of, index, load, numbering, open_volume, position_fields, read_crossline, read_inline
@@ -31,8 +46,8 @@ from moho.units import Quantity
 
 KINDS = ("2-D", "pre-stack", "3-D")
 PRESTACK = {1: "as recorded", 5: "common source", 6: "common receiver", 7: "common offset", 8: "common midpoint", 9: "common conversion point"}
-WHOLE = 4096  # traces up to which every header and the samples of every 40th trace are judged before reading
-CHECKED = 2_000_000  # samples that the format is judged by
+WHOLE = 4096  # traces up to which every header is judged before reading
+CHECKED = 400_000  # samples that the format is judged by
 SHARE = 0.6  # of free memory that samples may take
 
 
@@ -167,7 +182,8 @@ def _survey(path: Path, options: Options) -> Survey:
     """Layout, domain, kind and format, judged from headers and a sample of traces."""
     with opened(path) as file:
         layout = read_layout(file, path.name, options)
-        notes = [f"SEG-Y revision {layout.revision}, {layout.byte_order}-endian, {FORMATS[layout.format_code][0]} (format code {layout.format_code})."]
+        format_words = f"{FORMATS[layout.format_code][0]} (format code {layout.format_code})"
+        notes = [f"SEG-Y revision {layout.revision}, {layout.byte_order}-endian, {format_words}."]
         notes += layout.notes
         text, encoding = decode_text(os.pread(file, TEXT, 0))
         where, dt, more = domain(layout, text, options)
@@ -189,8 +205,8 @@ def _survey(path: Path, options: Options) -> Survey:
                 words = f"{path.name}: bytes {bytes_of('inline', options)} and {bytes_of('crossline', options)} do not number a 3-D grid."
                 raise DataError("E_GEOMETRY", words, "Say where inline and crossline stand with header_bytes=.")
             if found is None and all(len(np.unique(headers[name])) > 1 for name in ("inline", "crossline")):
-                words = f"Bytes {bytes_of('inline', options)} and {bytes_of('crossline', options)} change and do not form a grid of lines: not read as 3-D."
-                notes.append(f"{words} For other bytes say header_bytes=.")
+                words = f"Bytes {bytes_of('inline', options)} and {bytes_of('crossline', options)} change and do not form a grid of lines"
+                notes.append(f"{words}: not read as 3-D. For other bytes say header_bytes=.")
         quotation = quoted(text)
         notes.append(f"Textual header ({encoding}), quoted: {quotation}" if quotation else f"The textual header says nothing ({encoding}).")
         if found is not None:
@@ -208,7 +224,7 @@ def _sample(traces: int) -> Array:
 
 def _check_samples(file: int, layout: Layout, name: str, options: Options) -> list[str]:
     """Whether the samples are of the format that the header names, from traces spread over the file."""
-    count = max(1, min(layout.traces, CHECKED // layout.samples, 100))
+    count = max(1, min(layout.traces, CHECKED // layout.samples, 50))
     places = np.unique(np.linspace(0, layout.traces - 1, count).astype(np.int64))
     raw = [os.pread(file, layout.trace_bytes - TRACE_HEADER, layout.start + int(n) * layout.trace_bytes + TRACE_HEADER) for n in places]
     block = np.frombuffer(b"".join(raw), np.uint8).reshape(len(places), -1)
@@ -278,8 +294,9 @@ def _section(path: Path, data: Array, headers: Array, survey: Survey, options: O
             x[gone] = y[gone] = np.nan
             notes.append(f"{int(gone.sum())} of {len(x)} traces have no position (both coordinates zero).")
         steps = np.hypot(np.diff(x), np.diff(y))
-        if (dx := spacing(x, y)) is not None and (largest := float(np.nanmax(steps))) > 20 * dx:
-            notes.append(f"Positions jump: traces lie {dx:g} m apart (median), once {largest:.0f} m.")
+        if (dx := spacing(x, y)) is not None and (largest := float(np.nanmax(steps))) > 1.5 * dx:
+            where = int(np.nanargmax(steps)) + 1
+            notes.append(f"Positions are uneven: traces lie {dx:g} m apart, at most {largest:.1f} m, from trace {where} to the next.")
     return Seismic(
         title=path.stem, data=data, dt=survey.dt, t0=t0, domain=survey.domain, cdp=cdp, x=x, y=y, dx=dx, facts=facts, notes=tuple(notes),
     )  # fmt: skip
@@ -289,12 +306,13 @@ def _numbers_along(headers: Array, options: Options, notes: list[str]) -> Array 
     """CDP numbers, else inline, crossline or shot-point numbers, whichever change from trace to trace."""
     for field, words in (("cdp", "CDP"), ("crossline", "crossline"), ("inline", "inline"), ("source_point", "shot point")):
         values = headers[field].astype(np.int64)
-        if len(values) == 1 and values[0] or len(values) > 1 and len(np.unique(values)) > len(values) // 2:
+        if (len(values) == 1 and values[0]) or (len(values) > 1 and len(np.unique(values)) > len(values) // 2):
             said = "CDP numbers" if field == "cdp" else f"Trace numbers are {words} numbers,"
             notes.append(f"{said} from bytes {bytes_of(field, options)}.")
             steps = np.diff(values)
-            if len(steps) and not (steps > 0).all() and not (steps < 0).all():
-                notes.append(f"{words} numbers neither rise nor fall all along the line.")
+            if len(steps) and (odd := np.flatnonzero(steps != np.median(steps))).size:
+                where = f"trace {odd[0] + 1} to {odd[0] + 2} ({values[odd[0]]} to {values[odd[0] + 1]})"
+                notes.append(f"{words} numbers do not step evenly: {len(odd)} of {len(steps)} steps differ, the first from {where}.")
             return values
     notes.append(f"No CDP numbers: bytes {bytes_of('cdp', options)} do not change along the line.")
     return None
@@ -313,12 +331,20 @@ def _gather(path: Path, data: Array, headers: Array, survey: Survey, options: Op
     shot = None if shot_field is None else headers[shot_field].astype(np.int64)
     if shot_field is not None:
         notes.append(f"Shots from bytes {bytes_of(shot_field, options)}.")
-    numbers = {name: headers[name].astype(np.int64) if len(np.unique(headers[name])) > 1 else None for name in ("cdp", "channel")}
+    numbers: dict[str, Array | None] = {}
+    for name in ("cdp", "channel"):
+        values = headers[name].astype(np.int64)
+        held = len(np.unique(values)) > 1 and 2 * np.count_nonzero(values) > len(values)
+        numbers[name] = values if held else None
+        if values.any() and not held and len(np.unique(values)) > 1:
+            notes.append(f"{name.upper() if name == 'cdp' else name.title()} numbers are mostly zero (bytes {bytes_of(name, options)}): left out.")
     gather = Gather(
         title=path.stem, data=data, dt=survey.dt, t0=t0, offset=offset, shot=shot, cdp=numbers["cdp"], channel=numbers["channel"],
         source_x=ends.get("source_x"), source_y=ends.get("source_y"), receiver_x=ends.get("receiver_x"), receiver_y=ends.get("receiver_y"),
     )  # fmt: skip
     facts |= _intervals(gather, headers["offset"] * layout.metres)
+    if shot is not None and (astray := _astray(gather)):
+        notes.append(f"Source coordinates change inside a shot, {astray} times in all.")
     if shot is not None and len(set(np.unique(shot, return_counts=True)[1].tolist())) > 1:
         counts = np.unique(shot, return_counts=True)[1]
         notes.append(f"Shots have from {counts.min()} to {counts.max()} traces.")
@@ -343,9 +369,11 @@ def _ends(headers: Array, layout: Layout, options: Options) -> tuple[dict[str, A
         if not agree:
             return {}, [f"No source and receiver coordinates: they are in angles (unit code {unit}, byte 89), and metres are needed."]
         notes.append(f"The unit code of coordinates is {unit} (angles, byte 89), yet they agree with the offsets: taken as lengths.")
-    elif stored.any() and distance.any() and not agree:
-        words = f"median {np.median(distance):.0f} against {np.median(stored):.0f}"
-        notes.append(f"Offsets (bytes {bytes_of('offset', options)}) and the distances between coordinates disagree ({words}): offsets were taken as they stand.")
+    if agree and (odd := np.flatnonzero(np.abs(distance - stored) > 0.05 * stored + 1)).size:
+        notes.append(f"Offsets and distances between coordinates disagree at {len(odd)} of {len(stored)} traces, trace {odd[0] + 1} first.")
+    elif unit not in (2, 3, 4) and stored.any() and distance.any() and not agree:
+        words = f"Offsets (bytes {bytes_of('offset', options)}, median {np.median(stored):.0f}) and the distances between coordinates"
+        notes.append(f"{words} (median {np.median(distance):.0f}) disagree: offsets were taken as they stand.")
     return columns, notes
 
 
@@ -354,8 +382,8 @@ def _offsets(headers: Array, layout: Layout, ends: Mapping[str, Array], options:
     stored = headers["offset"].astype(np.float64) * layout.metres
     if stored.any():
         if stored.min() < 0:
-            words = "negative" if stored.max() <= 0 else "with both signs"
-            notes.append(f"Offsets are stored {words}, {stored.min():g} to {stored.max():g} m (bytes {bytes_of('offset', options)}): absolute values are used.")
+            words = f"{'negative' if stored.max() <= 0 else 'with both signs'}, {stored.min():g} to {stored.max():g} m"
+            notes.append(f"Offsets are stored {words} (bytes {bytes_of('offset', options)}): absolute values are used.")
         else:
             notes.append(f"Offsets from bytes {bytes_of('offset', options)}.")
         if layout.system == 2:
@@ -376,6 +404,14 @@ def _shot_field(headers: Array) -> str | None:
     return "record" if records.any() else "source_point" if points.any() else None
 
 
+def _astray(gather: Gather) -> int:
+    """How often the source moves between traces of one shot."""
+    if gather.shot is None or gather.source_x is None or gather.source_y is None:
+        return 0
+    same = np.diff(gather.shot) == 0
+    return int(np.count_nonzero(same & ((np.diff(gather.source_x) != 0) | (np.diff(gather.source_y) != 0))))
+
+
 def _intervals(gather: Gather, signed: Array) -> dict[str, Quantity]:
     """Group and shot interval (m) from coordinates, else from offsets; those that cannot be found are left out."""
     if gather.shot is None:
@@ -391,7 +427,8 @@ def _intervals(gather: Gather, signed: Array) -> dict[str, Quantity]:
     if group.any():
         found["group_interval"] = Quantity(round(float(np.median(group[group > 0])), 3), "m", "group interval")
     if gather.source_x is not None and gather.source_y is not None and len(starts) > 1:
-        moves = np.hypot(np.diff(gather.source_x[starts]), np.diff(gather.source_y[starts]))
+        middle = (starts + np.append(starts[1:], len(gather.shot)) - 1) // 2
+        moves = np.hypot(np.diff(gather.source_x[middle]), np.diff(gather.source_y[middle]))
         if moves.any():
             found["shot_interval"] = Quantity(round(float(np.median(moves[moves > 0])), 3), "m", "shot interval")
     return found

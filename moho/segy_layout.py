@@ -93,7 +93,7 @@ WIDTH = {1: 4, 2: 4, 3: 2, 5: 4, 8: 1}
 BIG, LITTLE = struct.Struct(">h"), struct.Struct("<h")
 
 
-def read_layout(file: int, name: str, options: Options = Options()) -> Layout:  # noqa: B008
+def read_layout(file: int, name: str, options: Options = Options()) -> Layout:
     """The skeleton of the SEG-Y file behind the descriptor; DataError where headers and size do not agree.
 
     E_TRUNCATED: the file ends inside a header or a trace. E_HEADER: number of samples, interval, header counts or byte
@@ -157,7 +157,7 @@ def looks_like(head: bytes, path: object = None) -> bool:
     for sign in "><":
         interval, _, samples, _, code, fold, sorting = struct.unpack_from(sign + "HHHHhhh", head, 3216)
         if code in KNOWN and samples and 0 < interval <= 32767 and fold >= 0 and -1 <= sorting <= 9:
-            return b"\x89HDF" != head[:4] and not head.startswith((b"CDF", b"PK", b"\x1f\x8b"))
+            return head[:4] != b"\x89HDF" and not head.startswith((b"CDF", b"PK", b"\x1f\x8b"))
     return False
 
 
@@ -181,7 +181,7 @@ def _format(head: bytes, name: str, options: Options) -> tuple[str, int, list[st
             raise DataError("E_FORMAT", f"{name} is no SEG-Y file: no textual header and format code {big} at byte 3225.")
         else:
             words = f"{name}: byte 3225 gives format code {big}, which no SEG-Y revision defines."
-            raise DataError("E_HEADER", words, "If you know how the samples are written, say format_code=1 (IBM float), 2 (int32), 3 (int16), 5 (IEEE) or 8.")
+            raise DataError("E_HEADER", words, f"If you know how the samples are written, say format_code=: {_formats()}.")
     code = big if order == "big" else little
     if options.format_code is not None:
         if code != options.format_code:
@@ -236,11 +236,13 @@ class _Probe:
         if traces < 2 or self.mark == bytes(4):
             return traces >= 1
         seen = 0
-        for number in (1, traces // 2, traces - 1):
+        for number in (1, 2, traces // 2, traces - 1):
+            if number >= traces:
+                continue
             mark = os.pread(self.file, 4, self.start + number * length + 114)
             if mark == self.mark or (self.interval and mark[2:] == self.mark[2:]):
                 seen += 1
-            elif mark != bytes(4):
+            elif any(os.pread(self.file, TRACE_HEADER, self.start + number * length)):  # padding traces have headers of zeros
                 return False
         return seen > 0
 
@@ -289,8 +291,8 @@ class _Probe:
             words = f"{self.name}: traces differ in length ({self.samples} and {other} samples), which is not read."
             return DataError("E_UNSUPPORTED", words, "Write it with a fixed trace length first.")
         words = (
-            f"{self.name}: with {samples} samples a trace, trace 2 would start at byte {self.start + length + 1}, but bytes {where}-{where + 3} there give "
-            f"{found[0]} samples at {found[1]} us, trace 1 gives {self.samples} at {self.interval} us."
+            f"{self.name}: with {samples} samples a trace, trace 2 would start at byte {self.start + length + 1}, but bytes {where}-{where + 3} "
+            f"give {found[0]} samples at {found[1]} us, trace 1 gives {self.samples} at {self.interval} us."
         )
         return DataError("E_HEADER", words, "Number of samples, format code or the count of extended headers is wrong; say samples= or format_code=.")
 
@@ -392,7 +394,9 @@ def quoted(text: str, limit: int = 4) -> str:
         line = clean(text[at : at + 80], 80)
         if re.search(r"[A-Za-z0-9]{2}", re.sub(r"^[Cc] ?\d{1,2}", "", line)):
             lines.append(line)
-    return " / ".join(f"“{line}”" for line in lines[:limit])
+        if len(lines) == limit:
+            break
+    return " / ".join(f"“{line}”" for line in lines)
 
 
 DEPTH = re.compile(
@@ -417,11 +421,12 @@ def domain(layout: Layout, text: str, options: Options) -> tuple[str, float, lis
         if abs(value - 1000 * step) < 0.5 or abs(value - step) < 0.5:
             words = f"Depth section: the textual header says {step:g} {found[2].lower()} a sample, which the interval of {value:g} bears out."
             return "depth", step * unit, [words]
-        raise DataError("E_UNITS", f"the textual header says {step:g} {found[2].lower()} a sample and the interval is {value:g}.", "Say domain= and dt=.")
+        words = f"the textual header says {step:g} {found[2].lower()} a sample and the interval is {value:g} (byte 3217)."
+        raise DataError("E_UNITS", words, "Say domain= and dt=.")
     if said is None and hint is not None:
         if not TIME.search(upper):
-            words = f"Are the samples in time or depth? The textual header says “{clean(hint[0])}”, and {value:g} may be {value / 1000:g} ms or {value / 1000:g} m."
-            raise Missing("domain", words, ("time", "depth"))
+            words = f"the textual header says “{clean(hint[0])}”, and an interval of {value:g} may be {value / 1000:g} ms or {value / 1000:g} m."
+            raise Missing("domain", f"Are the samples in time or depth? For {words}", ("time", "depth"))
         return "time", value / 1e6, [f"The textual header speaks of both “{clean(hint[0])}” and time: read as time."]
     if said == "depth":
         if options.dt is not None:
@@ -464,8 +469,8 @@ def check_headers(headers: Array, layout: Layout, name: str, options: Options, o
     odd = np.flatnonzero((samples != layout.samples) & (samples != samples[0]))
     if len(odd):
         k = int(numbers[odd[0]])
-        words = f"{len(odd)} of {len(headers)} trace headers give another number of samples than the rest, trace {k + 1} first ({int(samples[odd[0]])})"
-        notes.append(f"{words}; {layout.samples} fits the file's size and was used.")
+        words = f"{len(odd)} of {len(headers)} trace headers give another number of samples than the rest"
+        notes.append(f"{words}, trace {k + 1} first ({int(samples[odd[0]])}); {layout.samples} fits the file's size and was used.")
     return notes
 
 

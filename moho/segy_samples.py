@@ -164,7 +164,7 @@ def _wrong_words(words: Array, layout: Layout, raw: Array) -> tuple[str, str, st
     code = layout.format_code
     if np.count_nonzero(words & 0x7FFFFFFF) < ENOUGH:
         return None
-    views = {kind: test(words) for kind, test in (("IBM", is_ibm), ("IEEE", is_ieee), ("int32", is_small_integer))}
+    views = {"IBM": is_ibm, "IEEE": is_ieee, "int32": is_small_integer}
     own = {1: "IBM", 5: "IEEE", 2: "int32"}[code]
     if code == 2:
         if (problem := _wrong_order(raw, layout)) is not None:
@@ -173,13 +173,13 @@ def _wrong_words(words: Array, layout: Layout, raw: Array) -> tuple[str, str, st
         if np.mean(signed[signed != 0] > 2**27) < 0.95:
             return None
         for kind, number in (("IEEE", 5), ("IBM", 1)):
-            if views[kind]:
+            if views[kind](words):
                 return "E_FORMAT", f"{kind} floats", f"Say format_code={number}."
         return None
-    if views[own]:
+    if views[own](words):
         return None
     for kind, number in (("IBM", 1), ("IEEE", 5), ("int32", 2)):
-        if kind != own and views[kind]:
+        if kind != own and views[kind](words):
             noun = "floats" if kind != "int32" else ""
             return "E_FORMAT", f"{kind} {noun}".strip(), f"Say format_code={number}."
     swapped = words.byteswap()
@@ -212,8 +212,8 @@ def is_ibm(words: Array) -> bool:
 
 def is_ieee(words: Array) -> bool:
     """Whether these words can be IEEE floats: of sizes that make sense, and not with the digits that only IBM floats have."""
-    positive = words & 0x7FFFFFFF
-    plain = words[(positive != 0) & (positive != 0x7F800000) & (positive != 0x7FC00000) & (positive != 0x7FFFFFFF)]  # NaN, infinity as programs write them
+    size = words & 0x7FFFFFFF  # without zero, and without NaN and infinity as programs write them
+    plain = words[(size != 0) & (size != 0x7F800000) & (size != 0x7FC00000) & (size != 0x7FFFFFFF)]
     if not len(plain):
         return True
     exponent = (plain >> 23) & 0xFF

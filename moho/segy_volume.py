@@ -292,7 +292,8 @@ def _section(volume: Volume, which: str, number: int, top: float | None, base: f
             notes += more
             dx = spacing(x, y)
     return Seismic(
-        title=f"{volume.title} {which} {number}", data=np.ascontiguousarray(data[:, window]), dt=volume.dt, t0=round(volume.t0 + volume.dt * window.start, 9),
+        title=f"{volume.title} {which} {number}", data=np.ascontiguousarray(data[:, window]), dt=volume.dt,
+        t0=round(volume.t0 + volume.dt * window.start, 9),
         domain=volume.domain, polarity=volume.polarity, cdp=headers[other].astype(np.int64), x=x, y=y, dx=dx, crs=volume.crs, notes=tuple(notes),
         history=volume.history,
     )  # fmt: skip
@@ -327,7 +328,7 @@ def _line_places(volume: Volume, file: int, layout: Layout, kind: np.dtype[Any],
     first, last = (_place(found, ends, *pair) for pair in pairs)
     count = (other[1] - other[0]) // other[2] + 1
     places = np.linspace(first, last, count).astype(np.int64)
-    return np.sort(places) if 0 <= places.min() and places.max() < layout.traces else None
+    return np.sort(places) if places.min() >= 0 and places.max() < layout.traces else None
 
 
 def _are_there(file: int, layout: Layout, kind: np.dtype[Any], places: Array, which: str, number: int) -> bool:
@@ -392,12 +393,14 @@ def _numbers(file: int, layout: Layout, kind: np.dtype[Any], progress: Callable[
 def _check_index(volume: Volume, numbers: Array) -> None:
     spans = [(int(column.min()), int(column.max())) for column in numbers.T]
     if _run_of(volume) and spans != [volume.inline[:2], volume.crossline[:2]]:
-        words = f"{volume.title}: sampled headers gave inlines {volume.inline[:2]} and crosslines {volume.crossline[:2]}, all headers {spans[0]} and {spans[1]}."
+        words = f"{volume.title}: sampled headers gave inlines {volume.inline[:2]} and crosslines {volume.crossline[:2]}"
+        words += f", all headers {spans[0]} and {spans[1]}."
         raise DataError("E_GEOMETRY", words, "Some headers are damaged, or the numbers stand in other bytes: say header_bytes=.")
     combined = numbers[:, 0].astype(np.int64) << 32 | (numbers[:, 1].astype(np.int64) & 0xFFFFFFFF)
     combined.sort()
     if twice := int(np.count_nonzero(np.diff(combined) == 0)):
-        raise DataError("E_GEOMETRY", f"{volume.title}: {twice} traces carry the inline and crossline of another.", "Is it pre-stack? Say kind='pre-stack'.")
+        words = f"{volume.title}: {twice} traces carry the inline and crossline of another."
+        raise DataError("E_GEOMETRY", words, "Is it pre-stack? Say kind='pre-stack'.")
 
 
 def load(volume: Volume, limit: int = LARGEST) -> Array:
@@ -405,7 +408,8 @@ def load(volume: Volume, limit: int = LARGEST) -> Array:
     inlines, crosslines, samples = volume.shape
     need = 4 * inlines * crosslines * samples
     if need > limit:
-        raise DataError("E_LIMIT", f"{volume.title} needs {need / 2**30:.3g} GiB in memory; the limit is {limit / 2**30:.3g} GiB.", "Read a line of it.")
+        words = f"{volume.title} needs {need / 2**30:.3g} GiB in memory; the limit is {limit / 2**30:.3g} GiB."
+        raise DataError("E_LIMIT", words, "Read a line of it.")
     with _opened(volume) as (file, layout, kind):
         data, raw, _ = read_traces(file, layout, 0, layout.traces)
     headers = raw.view(kind)[:, 0]

@@ -141,7 +141,7 @@ def _delimiter(lines: list[str], name: str) -> str:
         if usual > 1:
             found[word] = times / len(counts), usual
     whole = [word for word in found if found[word][0] == 1.0]
-    if "comma" in whole and "space" in whole and "tab" not in whole and "semicolon" not in whole:
+    if "comma" in whole and "space" in whole and not {"tab", "bar", "semicolon"}.intersection(whole):
         cells = [cell for line in lines[1:20] or lines for cell in line.split()]
         if cells and all(NUMBER.match(c) or COMMA_NUMBER.match(c) for c in cells) and any(COMMA_NUMBER.match(c) for c in cells):
             return "space"  # 18,344 -34,129 979656,12

@@ -114,6 +114,7 @@ SPELLINGS = {
     "us/ft": "microsecond/foot", "us/f": "microsecond/foot", "µs/ft": "microsecond/foot", "usec/ft": "microsecond/foot",
     "us/m": "microsecond/meter", "µs/m": "microsecond/meter", "usec/m": "microsecond/meter", "s/m": "second/meter",
     "ohm.m": "ohm*meter", "ohmm": "ohm*meter", "ohm-m": "ohm*meter", "ohm m": "ohm*meter", "ohm*m": "ohm*meter", "ohm": "ohm*meter",
+    "kg/m2/s": "kg/m^2/s", "S/m": "siemens/meter", "mS/m": "millisiemens/meter",
     "mgal": "milliGal", "mgals": "milliGal", "milligal": "milliGal", "milligals": "milliGal", "gu": "micrometer/second^2",
     "ugal": "microGal", "µgal": "microGal", "m/s2": "meter/second^2", "m/s^2": "meter/second^2",
     "nt": "nanotesla", "gamma": "nanotesla", "gammas": "nanotesla", "nanotesla": "nanotesla",

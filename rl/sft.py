@@ -29,14 +29,14 @@ IGNORED = -100  # label of a token that is not scored
 class Settings:
     """A training run."""
 
-    examples: int = 5000
+    examples: int = 3200
     seed: int = 7
     rank: int = 16  # of the LoRA
     alpha: int = 32
-    layers: tuple[int, int] = (10, 30)  # first and one past the last layer that is adapted: the lower ones cost time and gain little
+    layers: tuple[int, int] = (16, 30)  # first and one past the last layer that is adapted: the lower ones cost time and gain little
     rate: float = 8e-4  # peak of the learning rate
     batch: int = 16  # examples an update
-    micro: int = 8  # examples a forward pass
+    micro: int = 4  # examples a forward pass
     warmup: float = 0.05  # share of the steps
     minutes: float = 60.0  # wall clock after which training stops early, at the state it has then
     threads: int = 1

@@ -364,8 +364,8 @@ def test_there_are_enough_cases_and_the_sound_files_beside_them_are_read(tmp_pat
     assert len(CASES) >= 120
     sound: dict[str, bytes | str] = {
         "a.mseed": mseed(), "f.mseed": mseed("FLOAT32"), "a.sac": other("SAC"), "a.gse2": other("GSE2"), "a.slist": other("SLIST"),
-        "s.xml": stationxml(), "q.xml": quakeml(), "a.las": LAS, "a.csv": CSV, "a.mag": MAG, "6.grd": dsbb(), "7.grd": dsrb(), "t.grd": DSAA, "a.asc": ARC, "a.nc": netcdf(),
-        "4.nc": netcdf("hdf5"), "a.tif": geotiff(), "a.npz": npz(data=np.random.default_rng(0).normal(size=(100, 3))),
+        "s.xml": stationxml(), "q.xml": quakeml(), "a.las": LAS, "a.csv": CSV, "a.mag": MAG, "6.grd": dsbb(), "7.grd": dsrb(), "t.grd": DSAA,
+        "a.asc": ARC, "a.nc": netcdf(), "4.nc": netcdf("hdf5"), "a.tif": geotiff(), "a.npz": npz(data=np.random.default_rng(0).normal(size=(100, 3))),
     }  # fmt: skip
     for name, made in sound.items():
         (tmp_path / name).write_bytes(made.encode() if isinstance(made, str) else made)

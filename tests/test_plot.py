@@ -207,7 +207,7 @@ def test_gathers_stand_side_by_side_by_offset(made: Earth) -> None:
     assert len(panels) == 5
     first = next(iter(panels.values()))
     assert first.get_xlabel() == "offset (m)"
-    assert [tick.get_text() for tick in first.get_xticklabels()][0] == "100"
+    assert next(iter(first.get_xticklabels())).get_text() == "100"
     assert first.get_ylim()[0] > first.get_ylim()[1]
 
 

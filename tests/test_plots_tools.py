@@ -121,12 +121,12 @@ def test_clip_outside_its_range_can_be_mended(made: Earth, clip: float) -> None:
 def test_windows_upside_down_or_outside_the_data_are_turned_down(made: Earth) -> None:
     with pytest.raises(ValueError, match="top < base"):
         plot_section(made.section, top=1.2, base=0.8)
-    with pytest.raises(Refusal, match="from 0 to 1.996 s"):
+    with pytest.raises(Refusal, match=r"from 0 to 1\.996 s"):
         plot_section(made.section, top=2.5)
-    with pytest.raises(Refusal, match="2445|24[0-9][0-9]"):
+    with pytest.raises(Refusal, match=r"24\d\d"):
         plot_logs(made.well, top=3000, base=3100)
     waveforms, _, _ = earthquake(3)
-    with pytest.raises(Refusal, match="74.99"):
+    with pytest.raises(Refusal, match=r"74\.99"):
         plot_waveforms([waveforms], start=10, end=900)
 
 

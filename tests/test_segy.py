@@ -158,7 +158,7 @@ def test_lines_that_are_not_there_are_named(put):
         read_inline(volume, 101)
     with pytest.raises(ValueError, match="300 to 308"):
         read_crossline(volume, 309)
-    with pytest.raises(ValueError, match="0.118"):
+    with pytest.raises(ValueError, match=r"0\.118"):
         read_inline(volume, 100, top=3)
 
 
@@ -324,7 +324,8 @@ def test_opening_takes_microseconds(put):
 
 @pytest.mark.parametrize(
     ("content", "is_one"),
-    [(line(), True), (line(encoding="latin-1"), True), (line(order="<", text=" "), True), (b"C 1 CLIENT\n" * 500, False), (b"x,y,z\n1,2,3\n" * 600, False),
+    [(line(), True), (line(encoding="latin-1"), True), (line(order="<", text=" "), True),
+     (b"C 1 CLIENT\n" * 500, False), (b"x,y,z\n1,2,3\n" * 600, False),
      (b"\x89HDF\r\n\x1a\n" + bytes(4000), False), (bytes(5000), False), (b"", False)],
 )  # fmt: skip
 def test_content_decides_what_is_segy(content, is_one):

@@ -154,6 +154,14 @@ def test_fx_decon_keeps_plane_events() -> None:
     assert np.linalg.norm(out.data - plane) < 0.02 * np.linalg.norm(plane)
 
 
+def test_fx_decon_does_not_mix_shots() -> None:
+    data = noise(40).data
+    shots = np.repeat([1, 2], 20)
+    both = fx_decon(Gather(data=data, dt=DT, offset=np.arange(40.0), shot=shots))
+    alone = fx_decon(Gather(data=data[20:], dt=DT, offset=np.arange(20.0)))
+    assert np.array_equal(both.data[20:], alone.data)
+
+
 def test_stack_flattens_and_mutes() -> None:
     gather = hyperbolas([(0.6, 1800, 1.0), (1.1, 2400, -0.7), (1.5, 3000, 0.5)])
     stack = nmo_stack(gather, [1800, 2400, 3000], [0.6, 1.1, 1.5])

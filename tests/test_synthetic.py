@@ -1,4 +1,4 @@
-"""The made earth: is its truth really in its data, and do its files come back as they were?"""
+"""The made earth: its truth is in its data, and its files come back as they were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moho.encoders.synthetic import CELL, CRS, GRAVITATION, Earth, convolve, earth, earthquake, prism_fields, ricker, write
+from moho.encoders.synthetic import CELL, Earth, convolve, earth, earthquake, ricker, write
+from moho.encoders.synthetic_fields import CRS, GRAVITATION, prism_fields
 
 
 @pytest.fixture(scope="module")

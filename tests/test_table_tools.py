@@ -113,5 +113,6 @@ def test_what_only_the_person_knows_is_asked():
     ],
 )
 def test_columns_that_cannot_be_meant_are_turned_down(changes, arguments, error, words):
+    usual = {"quantity": "observed gravity", "value": "g", "east": "lon", "north": "lat", "unit": "mGal"}
     with pytest.raises(error, match=words):
-        assign_columns(table(**changes), **({"quantity": "observed gravity", "value": "g", "east": "lon", "north": "lat", "unit": "mGal"} | arguments))
+        assign_columns(table(**changes), **(usual | arguments))

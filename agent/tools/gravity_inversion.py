@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from moho.agent.registry import Cost, tool
-from moho.agent.tools.potential_fields import GRAVITATION, merge, project
+from moho.agent.tools.potential_fields import GRAVITATION
+from moho.agent.tools.surfaces import merge, project
 from moho.errors import Refusal
 from moho.survey import Array, Blocks, Gravity, Grid
 from moho.units import Count, DensityContrast, Depth, Metres, MilliGal, Position, Quantity
@@ -26,7 +27,9 @@ CELLS = 12_000  # of a mesh chosen here
 LAYERS = 12  # cells down, where no depth is asked for
 PADDING = 3  # cells beyond the stations on each side
 # (exponent of SimPEG's depth weights, smoothing length in cells); the first is the model handed over. SimPEG weights the
-# square of the model by depth^-(exponent/2): 2.5 puts buried blocks at their depth (tests), 2 above it and 3 below.
+# square of the model by depth^-(exponent/2). 2.5 and BODY were chosen on four buried blocks, where 2 lay too shallow and 3 too
+# deep. On 24 other random blocks (2 km survey, 100 m cells, 0.02 mGal): depth within a cell 21 times, mass of the body within
+# 20 % 21 times, Gauss's mass 24 times; the ensemble's range held the true depth 19 times, and misses were mostly too shallow.
 MEMBERS = ((2.5, 1.0), (2.0, 1.0), (3.0, 1.0), (2.5, 4.0))
 BODY = 0.2  # of the largest contrast: cells that count as the body when its mass is summed
 
@@ -88,7 +91,7 @@ def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Me
 
     `error` is one standard deviation. Depth is below the lowest station. The centre of mass is that of the strongest body, the
     joined cells above half the largest contrast; the depth range is that of an ensemble over depth weighting (exponents 2, 2.5, 3) and smoothing: it
-    shows the ambiguity of the method, and is no confidence interval. Gauss's theorem gives the excess mass without a model.
+    shows the ambiguity of the method, is no confidence interval, and missed the truth for 5 of 24 test blocks. Gauss's theorem gives the excess mass without a model.
     """
     if error is not None and error <= 0:
         raise ValueError(f"error must be above 0 mGal, got {error:g}")
@@ -129,7 +132,7 @@ def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Me
     notes.append("z is down from the lowest station; SimPEG's gz is up and its sign is turned here: positive mGal pulls down")
     notes.append("a smooth model spreads a body out: its contrast is a lower bound, its mass and centre are better known")
     notes.append(f"excess mass: joined cells above {100 * BODY:g} % of the largest contrast; the fainter rest trades off with the regional")
-    notes.append(f"{len(members)} models over depth-weighting exponents and smoothing lengths; gravity alone does not fix depth or contrast")
+    notes.append(f"{len(members)} models over depth-weighting exponents and smoothing lengths; the true depth may lie outside their range")
     facts = {
         "centre_x": Quantity(centres[0][0], "m", "easting of the centre of mass"),
         "centre_y": Quantity(centres[0][1], "m", "northing of the centre of mass"),

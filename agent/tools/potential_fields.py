@@ -1,8 +1,8 @@
 """Gravity and magnetic processing: reductions, gridding, trends, continuation, derivatives, reduction to the pole.
 
-Kernels are Fatiando's (boule, verde, harmonica); what stands here is what a careful person does around them: units and
-datum checked, coordinates in metres, gaps and rims filled before a Fourier transform, masks put back, limits of the
-physics said with numbers. Inversion is in `gravity_inversion`, reading in `moho.tables` and `moho.grids`.
+Kernels are Fatiando's (boule, verde, harmonica), splines SciPy's; what stands here is what a careful person does around them: units and
+datum checked, coordinates in metres, masks put back, limits of the physics said with numbers. Trends and splines are in
+`surfaces`, the Fourier transform in `spectrum`, inversion in `gravity_inversion`, reading in `moho.tables` and `moho.grids`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from moho.agent.registry import Cost, tool
+from moho.agent.tools.spectrum import Spectrum, good_length, metric
+from moho.agent.tools.surfaces import Splines, block_means, decluster, fit_trend, held_out, merge, near_stations, not_constant, project
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Gravity, Grid, Magnetics
 from moho.units import Degree, Degrees, Density, HeightChange, Inclination, Metres, Quantity
-
-if TYPE_CHECKING:
-    import xarray
 
 Measured = TypeVar("Measured", bound=Gravity | Magnetics)
 
@@ -30,7 +29,7 @@ CROWN = 2670.0  # kg/m3, the usual Bouguer density
 SEA_WATER = 1030.0  # kg/m3
 TERRAIN_RADIUS = 166_735.0  # m, outer radius of Hayford-Bowie zone O
 CELLS = 25_000_000  # nodes a grid may have
-SMOOTHING = (0.0, 0.03, 0.3, 3.0)  # of the thin-plate splines, for points about one unit apart
+SAMPLE = 20_000  # stations, about, that the misfit of a map is measured at
 LOW_INCLINATION = 15.0  # deg
 DOWNWARD_SPACINGS = 3.0  # grid spacings a field may be continued down by a plain filter
 
@@ -74,7 +73,7 @@ def gravity_disturbance(stations: Gravity) -> Gravity:
             f"the median of the observed gravity is {middle:g}, but gravity on the Earth is 976000 to 984000 mGal.",
             "Are the values in other units, relative readings, or already an anomaly? assign_columns takes the unit and the quantity.",
         )
-    _not_constant(stations.value, "observed gravity")
+    not_constant(stations.value, "observed gravity")
     import boule
 
     with warnings.catch_warnings():  # boule warns below the ellipsoid; the closed form is smooth there and the note says it
@@ -280,7 +279,7 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
 
     unit = "nT" if isinstance(stations, Magnetics) else "mGal"
     stations, notes = _whole(stations)
-    _not_constant(stations.value, stations.quantity)
+    not_constant(stations.value, stations.quantity)
     x, y, crs, said = project(stations)
     x, y, value, height, merged = merge(x, y, stations.value, stations.height)
     notes += said + merged
@@ -315,30 +314,34 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
 
     trend, gradient = np.zeros_like(value), None
     if degree is not None:
-        surface, gradient = _trend(x, y, value, degree, _decluster(x, y, max(spacing, mean_spacing)))
+        surface, gradient = fit_trend(x, y, value, degree, decluster(x, y, max(spacing, mean_spacing)))
         trend = surface(x, y)
         notes.append(f"a trend of degree {degree} was taken out")
     residual = value - trend
     facts: dict[str, Quantity] = {}
     far = max(2.0 * mean_spacing, 1.5 * spacing)
-    near = _near(x, y, east, north, far)
+    near = near_stations(x, y, east, north, far, max(mean_spacing, spacing))
     grid = np.full((len(north), len(east)), np.nan)
     flat = float(np.ptp(residual)) <= 1e-9 * max(1.0, float(np.ptp(value)))
-    block_x, block_y, block = _block_means(x, y, residual, spacing)
+    block_x, block_y, block = block_means(x, y, residual, spacing)
     if flat or len(block) < 4:
         notes.append("the trend explains the stations to rounding: the residual is nothing but zero")
         grid[near], fitted = float(residual.mean()), np.full_like(residual, residual.mean())
     else:
-        smoothing, misfit = _held_out(block_x, block_y, block, far)
-        splines = _Splines(block_x, block_y, block, smoothing)
+        smoothing, misfit = held_out(block_x, block_y, block, far)
+        splines = Splines(block_x, block_y, block, smoothing)
         columns, rows = np.meshgrid(east, north)
-        grid[near], fitted = splines(columns[near], rows[near]), splines(x, y)
+        grid[near] = splines(columns[near], rows[near])
+        fitted = np.full_like(residual, np.nan)
+        some = slice(None, None, max(1, len(x) // SAMPLE))
+        fitted[some] = splines(x[some], y[some])
         if misfit is not None:
             facts["cross_validated"] = Quantity(misfit, unit, "cross-validated rms misfit at blocks held out")
         notes.append(f"means of {len(block)} blocks of {spacing:g} m, then thin-plate splines; smoothing {smoothing:g}"
                      + (" predicts held-out blocks best" if misfit is not None else ": too few blocks to choose it by"))
-        notes += _outliers(residual - fitted, unit)
-    notes.append(f"nodes farther than {far:.4g} m from any station are left empty ({100 * np.isnan(grid).mean():.1f} % of the map)")
+        notes += _outliers((residual - fitted)[some], unit)
+    empty, outside = 100 * float(np.isnan(grid).mean()), max(mean_spacing, spacing)
+    notes.append(f"nodes farther than {far:.4g} m from any station, or {outside:.4g} m outside them, are left empty ({empty:.1f} % of the map)")
     if not near.any():
         raise Refusal("E_DATA", f"no node at {spacing:g} m lies within {far:.4g} m of a station.")
     level = None if height is None or not np.isfinite(height).all() else float(height.mean())
@@ -389,7 +392,7 @@ def remove_trend(grid: Grid, degree: Degree) -> Grid:
     terms = (degree + 1) * (degree + 2) // 2
     if finite.sum() < 2 * terms:
         raise Refusal("E_DATA", f"{int(finite.sum())} values cannot carry a trend of degree {degree} with {terms} coefficients.")
-    _not_constant(grid.values[finite], grid.quantity)
+    not_constant(grid.values[finite], grid.quantity)
     if degree >= min(grid.values.shape):
         raise Refusal("E_DATA", f"degree {degree} needs more than {degree} rows and columns, the grid has {grid.values.shape}.")
     columns, rows = np.meshgrid(grid.x, grid.y)
@@ -397,7 +400,7 @@ def remove_trend(grid: Grid, degree: Degree) -> Grid:
     every = max(1, len(value) // 200_000)
     if every > 1 and math.gcd(every, len(grid.x)) > 1:
         every += 1  # not in step with the columns
-    surface, gradient = _trend(x[::every], y[::every], value[::every], degree, None)
+    surface, gradient = fit_trend(x[::every], y[::every], value[::every], degree, None)
     values = np.full(grid.values.shape, np.nan)
     values[finite] = value - surface(x, y)
     name = grid.quantity if grid.quantity.startswith("residual ") else f"residual {grid.quantity}"
@@ -418,7 +421,7 @@ def remove_trend(grid: Grid, degree: Degree) -> Grid:
 
 
 def _filter_cost(grid: Grid, *_: Any, **__: Any) -> Cost:
-    nodes = math.prod(_good_length(n) for n in grid.values.shape)
+    nodes = math.prod(good_length(n) for n in grid.values.shape)
     return Cost(1 + 1e-6 * nodes, 150.0 * nodes)
 
 
@@ -450,7 +453,7 @@ def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: 
     """
     if height in (None, 0.0) and derivative == "none":
         raise Missing("height", "By how many metres should the field be continued (up positive), or which derivative is wanted?")
-    dx = _metric(grid, "continuation and derivatives")
+    dx = metric(grid, "continuation and derivatives")
     rise = float(height or 0.0)
     notes = []
     amplification = math.exp(math.pi * -rise / dx) if rise < 0 and math.pi * -rise / dx < 700 else (math.inf if rise < 0 else 1.0)
@@ -467,7 +470,7 @@ def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: 
     if rise > 0.25 * extent:
         notes.append(f"{rise:g} m up is {rise / extent:.2f} of the map's shorter side ({extent:g} m): it leans on what is assumed beyond the edges")
 
-    spectrum = _Spectrum(grid)
+    spectrum = Spectrum(grid)
     from harmonica.filters import _filters as kernels  # the kernels themselves: harmonica's wrapper leans on a call xarray has withdrawn
 
     shaped: list[tuple[Callable[..., Any], dict[str, Any]]] = []
@@ -535,8 +538,8 @@ def rtp_tilt_analytic(
     """
     if output == "reduction to the pole":
         return _to_pole(grid, inclination, declination)
-    dx = _metric(grid, f"the {output}")
-    spectrum = _Spectrum(grid)
+    dx = metric(grid, f"the {output}")
+    spectrum = Spectrum(grid)
     from harmonica.filters import _filters as kernels
 
     east = spectrum.filtered((kernels.derivative_easting_kernel, {})) + spectrum.plane[1]
@@ -578,10 +581,10 @@ def _to_pole(grid: Grid, inclination: float | None, declination: float | None) -
             f"below {LOW_INCLINATION:g} deg noise takes over.",
             "Use the analytic signal instead.",
         )
-    _metric(grid, "reduction to the pole")
+    metric(grid, "reduction to the pole")
     from harmonica.filters import _filters as kernels
 
-    spectrum = _Spectrum(grid)
+    spectrum = Spectrum(grid)
     values = spectrum.filtered((kernels.reduction_to_pole_kernel, {"inclination": dip, "declination": azimuth}))
     values[~np.isfinite(grid.values)] = np.nan
     name = f"{grid.quantity} reduced to the pole"
@@ -594,84 +597,6 @@ def _to_pole(grid: Grid, inclination: float | None, declination: float | None) -
     facts = _value_facts(values[np.isfinite(values)], name, "nT") | _peak(grid, values)
     facts |= {"inclination": Quantity(float(dip), "deg", "inclination"), "declination": Quantity(float(azimuth), "deg", "declination")}
     return grid.made(facts, tuple(notes), values=values, quantity=name, inclination=90.0, declination=0.0)
-
-
-class _Spectrum:
-    """A grid made ready for filters: plane out, gaps and a periodic rim filled harmonically, transformed once."""
-
-    def __init__(self, grid: Grid) -> None:
-        finite = np.isfinite(grid.values)
-        if finite.sum() < 16:
-            raise Refusal("E_DATA", f"{int(finite.sum())} values are too few for a Fourier filter.")
-        _not_constant(grid.values[finite], grid.quantity)
-        self.grid, self.finite = grid, finite
-        self.u, self.v = grid.x - grid.x.mean(), grid.y - grid.y.mean()
-        columns, rows = np.meshgrid(self.u, self.v)
-        design = np.column_stack([np.ones(int(finite.sum())), columns[finite], rows[finite]])
-        norms = np.linalg.norm(design, axis=0)
-        self.plane = np.linalg.lstsq(design / norms, grid.values[finite], rcond=None)[0] / norms
-        rest = grid.values - self.sheet()
-        shape = [_good_length(n) for n in rest.shape]
-        self.at = [(want - n) // 2 for want, n in zip(shape, rest.shape, strict=True)]
-        padded = np.full(shape, np.nan)
-        padded[self._inner] = rest
-        self.transform = np.fft.fft2(_harmonic_fill(padded))
-        dx, dy = grid.spacing
-        self.frequencies = {"northing": np.fft.fftfreq(shape[0], dy), "easting": np.fft.fftfreq(shape[1], dx)}
-        empty = int((~finite).sum())
-        filled = f"{empty} empty nodes ({100 * empty / finite.size:.1f} %) were filled smoothly for the transform and are empty again"
-        padded_to = f"padded from {rest.shape[0]} x {rest.shape[1]} to {shape[0]} x {shape[1]} nodes; values near the edges are the least sure"
-        self.notes = [*([filled] if empty else []), padded_to]
-
-    @property
-    def _inner(self) -> tuple[slice, slice]:
-        rows, columns = self.grid.values.shape
-        return slice(self.at[0], self.at[0] + rows), slice(self.at[1], self.at[1] + columns)
-
-    def sheet(self) -> Array:
-        """The plane on the grid, (northing, easting)."""
-        centre, slope_x, slope_y = self.plane
-        return np.asarray(centre + slope_x * self.u[None, :] + slope_y * self.v[:, None])
-
-    def filtered(self, *shaped: tuple[Callable[..., Any], dict[str, Any]]) -> Array:
-        """The map without its plane after these kernels, on the nodes of the grid."""
-        import xarray
-
-        frame: xarray.DataArray = xarray.DataArray(self.transform, coords=self.frequencies, dims=("northing", "easting"))
-        result = frame
-        for kernel, arguments in shaped:
-            result = result * kernel(frame, **arguments)
-        return np.fft.ifft2(result.transpose("northing", "easting").values).real[self._inner]
-
-
-def _good_length(n: int) -> int:
-    """At least 1.6 times as long, a multiple of 32 with small factors."""
-    from scipy.fft import next_fast_len
-
-    return 32 * int(next_fast_len(math.ceil(1.6 * n / 32), real=False))
-
-
-def _harmonic_fill(values: Array) -> Array:
-    """Values with NaN replaced by a smooth periodic surface: coarse to fine, relaxed towards Laplace's equation at each level."""
-    known = np.isfinite(values)
-
-    def fill(v: Array, known: Array) -> Array:
-        rows, columns = v.shape
-        if rows % 2 or columns % 2 or min(rows, columns) < 4 or known.all():
-            return np.where(known, v, v[known].mean() if known.any() else 0.0)
-        parts = v.reshape(rows // 2, 2, columns // 2, 2)
-        weights = known.reshape(parts.shape).sum(axis=(1, 3))
-        coarse = np.where(known, v, 0.0).reshape(parts.shape).sum(axis=(1, 3)) / np.maximum(weights, 1)
-        guess = fill(coarse, weights > 0).repeat(2, axis=0).repeat(2, axis=1)
-        for axis in (0, 1):
-            guess = 0.5 * guess + 0.25 * (np.roll(guess, 1, axis) + np.roll(guess, -1, axis))
-        filled = np.where(known, v, guess)
-        for _ in range(12):
-            around = 0.25 * (np.roll(filled, 1, 0) + np.roll(filled, -1, 0) + np.roll(filled, 1, 1) + np.roll(filled, -1, 1))
-            filled = np.where(known, v, around)
-        return filled
-
-    return fill(np.where(known, values, 0.0), known)
 
 
 # Stations -------------------------------------------------------------------------------------------------------------
@@ -723,54 +648,6 @@ def _degrees(stations: Gravity) -> tuple[Array, Array]:
     return np.asarray(longitude), np.asarray(latitude)
 
 
-def project(stations: Gravity | Magnetics) -> tuple[Array, Array, str, list[str]]:
-    """Easting and northing in m, their CRS, and how they came about: UTM up to 6 degrees wide, Lambert conformal beyond, Mercator at the equator."""
-    east, north = stations.coordinates()
-    if not stations.geographic:
-        return east, north, stations.crs, []
-    from pyproj import Transformer
-
-    if np.ptp(east) > 180:
-        east = np.where(east < 0, east + 360, east)
-    middle, low, high = 0.5 * float(east.min() + east.max()), float(north.min()), float(north.max())
-    if np.ptp(east) <= 6 and low > -80 and high < 84:
-        zone = int(math.floor((middle + 180) / 6) % 60) + 1
-        crs = f"EPSG:{32600 + zone if low + high >= 0 else 32700 + zone}"
-        name = f"UTM zone {zone}{'N' if low + high >= 0 else 'S'} ({crs})"
-    elif abs(low + high) < 20 or low < -85 or high > 85:
-        if max(-low, high) > 80:
-            raise Refusal("E_GEOMETRY", f"stations from {low:g} to {high:g} deg of latitude do not fit one map in metres.", "Choose a smaller area.")
-        crs = f"+proj=merc +lon_0={middle:.4f} +lat_ts={0.5 * (low + high):.4f} +datum=WGS84 +units=m"
-        name = f"Mercator, true at {0.5 * (low + high):.2f} deg"
-    else:
-        first, second = low + (high - low) / 6, high - (high - low) / 6
-        crs = f"+proj=lcc +lat_1={first:.4f} +lat_2={second:.4f} +lat_0={0.5 * (low + high):.4f} +lon_0={middle:.4f} +datum=WGS84 +units=m"
-        name = f"Lambert conformal conic, true at {first:.2f} and {second:.2f} deg, centre {middle:.2f} deg"
-    source = stations.crs if stations.crs != UNKNOWN else "EPSG:4326"
-    x, y = (np.asarray(axis) for axis in Transformer.from_crs(source, crs, always_xy=True).transform(east, north))
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise Refusal("E_GEOMETRY", f"{int((~np.isfinite(x)).sum())} stations cannot be projected to {name}.")
-    return x, y, crs, [f"degrees projected to metres: {name}"]
-
-
-def merge(x: Array, y: Array, value: Array, height: Array | None) -> tuple[Array, Array, Array, Array | None, list[str]]:
-    """Stations with those on the same spot (within 1 cm) averaged, in order of northing then easting, and what was done."""
-    spots = np.round(np.column_stack([y, x]), 2)
-    unique, where, counts = np.unique(spots, axis=0, return_inverse=True, return_counts=True)
-    where = where.ravel()
-
-    def mean(array: Array) -> Array:
-        return np.bincount(where, weights=np.asarray(array, dtype=float)) / counts
-
-    notes = [f"{len(x) - len(unique)} repeated stations were averaged ({len(unique)} different places)"] if len(unique) < len(x) else []
-    return mean(x), mean(y), mean(value), None if height is None else mean(height), notes
-
-
-def _not_constant(values: Array, quantity: str) -> None:
-    if values.size > 1 and float(np.ptp(values)) == 0:
-        raise Refusal("E_DATA", f"all {values.size} values of {quantity} are {float(values.flat[0]):g}; there is nothing to work on.")
-
-
 def _in_frame(stations: Gravity, grid: Grid) -> tuple[Array, Array]:
     """The stations in the coordinates of the grid."""
     if stations.geographic and grid.geographic:
@@ -808,145 +685,7 @@ def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:
     return [stated]
 
 
-# Surfaces -------------------------------------------------------------------------------------------------------------
-
-
-def _trend(x: Array, y: Array, value: Array, degree: int, weights: Array | None) -> tuple[Callable[[Array, Array], Array], tuple[float, float]]:
-    """A fitted polynomial surface and its slope (east, north) in the middle. Coordinates are centred and scaled: high degrees stay well-posed."""
-    import verde
-
-    terms = (degree + 1) * (degree + 2) // 2
-    if len(value) <= terms:
-        raise Refusal("E_DATA", f"{len(value)} values cannot carry a trend of degree {degree} with {terms} coefficients.")
-    x0, y0 = 0.5 * float(x.min() + x.max()), 0.5 * float(y.min() + y.max())
-    scale = 0.5 * max(float(np.ptp(x)), float(np.ptp(y))) or 1.0
-    level = float(value.mean())
-    trend = verde.Trend(degree=degree).fit(((x - x0) / scale, (y - y0) / scale), value - level, weights)
-
-    def surface(at_x: Array, at_y: Array) -> Array:
-        return level + np.asarray(trend.predict(((at_x - x0) / scale, (at_y - y0) / scale)))
-
-    slope = (0.0, 0.0) if degree == 0 else (float(trend.coef_[1]) / scale, float(trend.coef_[2]) / scale)
-    return surface, slope
-
-
-def _decluster(x: Array, y: Array, cell: float) -> Array:
-    """One over the number of stations in the cell each station is in."""
-    cells = np.floor(np.column_stack([x, y]) / cell).astype(np.int64)
-    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    return 1.0 / counts[where.ravel()]
-
-
-def _block_means(x: Array, y: Array, value: Array, cell: float) -> tuple[Array, Array, Array]:
-    cells = np.floor(np.column_stack([y, x]) / cell + 0.5).astype(np.int64)  # blocks centred on the nodes
-    _, where, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
-    means = [np.bincount(where.ravel(), weights=array) / counts for array in (x, y, value)]
-    return means[0], means[1], means[2]
-
-
-class _Splines:
-    """Thin-plate splines over overlapping squares, each with few enough points, blended smoothly (multi-level partition of unity).
-
-    One spline would need a dense matrix of all points; a cubic over triangles overshoots at thin triangles. A plane is kept exactly.
-    """
-
-    OVERLAP = 1.5  # of the half side of a square
-    POINTS = 300  # in a square
-    FEWEST = 24
-
-    def __init__(self, x: Array, y: Array, value: Array, smoothing: float) -> None:
-        from scipy.spatial import KDTree
-
-        self.centre = np.array([0.5 * (x.min() + x.max()), 0.5 * (y.min() + y.max())])
-        self.scale = math.sqrt(max(float(np.ptp(x) * np.ptp(y)), 1e-6 * max(float(np.ptp(x)), float(np.ptp(y))) ** 2) / len(x))
-        self.points = (np.column_stack([x, y]) - self.centre) / self.scale  # about one unit apart
-        self.value, self.smoothing, self.tree = value, smoothing, KDTree(self.points)
-        half = 0.5 * float(max(np.ptp(self.points[:, 0]), np.ptp(self.points[:, 1]))) + 1e-9
-        self.squares: list[tuple[Array, float, Array]] = []  # middle, half side, the points in it
-        self._split(np.zeros(2), half, 0)
-
-    def _split(self, middle: Array, half: float, depth: int) -> None:
-        inside = np.flatnonzero(np.abs(self.points - middle).max(axis=1) <= 1.15 * self.OVERLAP * half)
-        if len(inside) > self.POINTS and depth < 24:
-            for dx in (-0.5, 0.5):
-                for dy in (-0.5, 0.5):
-                    self._split(middle + half * np.array([dx, dy]), 0.5 * half, depth + 1)
-            return
-        if len(inside) < min(self.FEWEST, len(self.points)):
-            inside = np.sort(self.tree.query(middle, min(self.FEWEST, len(self.points)))[1])
-        self.squares.append((middle, half, inside))
-
-    def __call__(self, x: Array, y: Array) -> Array:
-        """Values at these points, which may lie at most half a square outside the data."""
-        from scipy.interpolate import RBFInterpolator
-
-        where = (np.column_stack([np.ravel(x), np.ravel(y)]) - self.centre) / self.scale
-        total, weights = np.zeros(len(where)), np.zeros(len(where))
-        tree_x = np.argsort(where[:, 0], kind="stable")
-        sorted_x = where[tree_x, 0]
-        edge = max(np.abs(middle).max() + half for middle, half, _ in self.squares)
-        clipped = np.clip(where, -edge, edge)  # weights beyond the outermost squares are those of their rim
-        sorted_clip = np.clip(sorted_x, -edge, edge)
-        for middle, half, inside in self.squares:
-            reach = self.OVERLAP * half
-            first, last = np.searchsorted(sorted_clip, [middle[0] - reach, middle[0] + reach])
-            near = tree_x[first:last]
-            near = near[np.abs(clipped[near, 1] - middle[1]) < reach]
-            if not len(near):
-                continue
-            offset = np.abs(clipped[near] - middle) / reach
-            weight = np.prod(np.cos(0.5 * np.pi * np.minimum(offset, 1.0)) ** 2, axis=1)
-            points, value = self.points[inside], self.value[inside]
-            if np.linalg.matrix_rank(points - points.mean(axis=0), tol=1e-6) < 2:
-                local = np.full(len(near), value.mean())
-            else:
-                level = value.mean()
-                local = level + RBFInterpolator(points, value - level, kernel="thin_plate_spline", smoothing=self.smoothing)(where[near])
-            total[near] += weight * local
-            weights[near] += weight
-        with np.errstate(invalid="ignore"):
-            return (total / np.where(weights > 0, weights, np.nan)).reshape(np.shape(x))
-
-
-def _held_out(x: Array, y: Array, value: Array, far: float) -> tuple[float, float | None]:
-    """The smoothing that predicts a tenth of the points best from the others, and its rms misfit there; points the map would mask do not count."""
-    from scipy.spatial import KDTree
-
-    order = np.random.default_rng(0).permutation(len(value))
-    test, rest = order[: len(order) // 10], order[len(order) // 10 :]
-    distance, _ = KDTree(np.column_stack([x[rest], y[rest]])).query(np.column_stack([x[test], y[test]]))
-    test = test[distance <= far]
-    if len(test) < 3:
-        return 0.0, None
-    misfit = {s: float(np.sqrt(np.mean((_Splines(x[rest], y[rest], value[rest], s)(x[test], y[test]) - value[test]) ** 2))) for s in SMOOTHING}
-    best = min(SMOOTHING, key=lambda s: (misfit[s], s))
-    return best, misfit[best]
-
-
-def _near(x: Array, y: Array, east: Array, north: Array, far: float) -> Array:
-    """(northing, easting) whether a station lies within `far` of the node."""
-    from scipy.spatial import KDTree
-
-    tree = KDTree(np.column_stack([x, y]))
-    rows = []
-    for n in north:
-        distance, _ = tree.query(np.column_stack([east, np.full(len(east), n)]), distance_upper_bound=far)
-        rows.append(np.isfinite(distance))
-    return np.stack(rows)
-
-
 # Grids and facts ------------------------------------------------------------------------------------------------------
-
-
-def _metric(grid: Grid, what: str) -> float:
-    """The coarser spacing in m of a regular grid in metres; Refusal otherwise."""
-    if grid.geographic:
-        raise Refusal("E_GEOMETRY", f"{what} needs a grid in metres, this one is in degrees.", "grid_trend projects stations to metres.")
-    for name, axis in (("easting", grid.x), ("northing", grid.y)):
-        steps = np.diff(axis)
-        if np.ptp(steps) > 1e-3 * steps.mean():
-            raise Refusal("E_GEOMETRY", f"{what} needs an even grid; {name} steps run from {steps.min():g} to {steps.max():g} m.")
-    return max(grid.spacing)
 
 
 def _edges(centres: Array) -> Array:

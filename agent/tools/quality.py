@@ -234,7 +234,7 @@ def trace_qc(
         notes=notes,
         arrays={"frequency": frequency, "power": power, "band": np.array(band)},
         drawing="spectrum",
-        labels={"x": f"frequency ({unit})", "y": "power (dB)"},
+        labels={"x": f"frequency ({unit})"},
     )
 
 

@@ -234,48 +234,29 @@ def fx_decon(
     """What is predictable from trace to trace: random noise down, straight events kept.
 
     In windows overlapping by half, each frequency of a trace is predicted from the `filter_length` traces before and after
-    it by one complex least-squares filter, and the two predictions are averaged.
+    it by one complex least-squares filter, and the two predictions are averaged. Shots are treated one by one.
     """
-    from scipy.fft import irfft, next_fast_len, rfft
-
     in_time(line, "a time window in seconds")
     data, live, notes = amplitudes(line)
-    count, samples = data.shape
-    length = window_samples(line, window, "time window", least=4)
+    hop = window_samples(line, window, "time window", least=4) // 2
     if filter_length < 1 or traces < 2 * filter_length + 1:
         raise ValueError(f"need traces > 2 * filter_length, got {traces} and {filter_length}")
-    if count < traces:
-        message = f"the window is {traces} traces wide and there are only {count}."
+    parts = _ensembles(line)
+    smallest = min(len(part) for part in parts)
+    if smallest < traces:
+        message = f"the window is {traces} traces wide and there are only {smallest}{' in a shot' if len(parts) > 1 else ''}."
         raise Refusal("E_PHYSICS", message, "Give a smaller number of traces, with a shorter filter.")
-    hop = length // 2
-    length = 2 * hop
-    frames = -(-samples // hop) + 1
-    padded = np.zeros((count, (frames + 1) * hop), np.float32)
-    padded[:, hop : hop + samples] = data
-    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)  # halves sum to one
-    size = next_fast_len(2 * length, real=True)
-    pieces = np.stack([padded[:, k * hop : k * hop + length] for k in range(frames)])  # (frame, trace, sample)
-    spectra = rfft(pieces * hann, size, axis=-1).transpose(0, 2, 1)  # (frame, frequency, trace)
-    result = np.zeros_like(spectra)
-    weight = np.zeros(count, np.float32)
-    step = max(1, traces // 2)
-    for start in sorted({*range(0, count - traces + 1, step), count - traces}):
-        taper = (np.minimum(np.arange(traces), np.arange(traces)[::-1]) + 1).astype(np.float32)
-        result[..., start : start + traces] += _predicted(spectra[..., start : start + traces], filter_length) * taper
-        weight[start : start + traces] += taper
-    back = irfft((result / weight).transpose(0, 2, 1), size, axis=-1)[..., :length]
-    total = np.zeros_like(padded)
-    for k in range(frames):
-        total[:, k * hop : k * hop + length] += back[k]
-    out = np.ascontiguousarray(total[:, hop : hop + samples], dtype=np.float32)
+    out = np.zeros_like(data)
+    for part in parts:
+        out[part] = _without_noise(data[part], hop, filter_length, traces)
     out[~live] = 0
     before, removed = _rms(data, live), _rms(data - out, live)
     facts = {
         "removed": Quantity(100 * (removed / before) ** 2, "%", "energy removed as noise"),
         "rms_ratio": Quantity(_rms(out, live) / before, "", "rms of the output over rms of the input"),
-        "window": Quantity(round(length * line.dt, 9), "s", "time window"),
+        "window": Quantity(round(2 * hop * line.dt, 9), "s", "time window"),
     }
-    words = f"windows of {length * line.dt:g} s and {traces} traces, filter of {filter_length} traces each way; steep or curved events suffer first"
+    words = f"windows of {2 * hop * line.dt:g} s and {traces} traces, filter of {filter_length} traces each way; steep or curved events suffer first"
     return line.made(facts=facts, notes=(words, *notes), data=out)
 
 
@@ -532,6 +513,38 @@ def _running_mean(values: Array, half: int) -> Array:
     first = np.maximum(np.arange(samples) - half, 0)
     last = np.minimum(np.arange(samples) + half + 1, samples)
     return np.maximum(total[..., last] - total[..., first], 0) / (last - first)
+
+
+def _ensembles(line: Seismic | Gather) -> list[Array]:
+    """The traces that belong side by side: each shot of a gather, all of a section."""
+    if isinstance(line, Seismic) or line.shot is None:
+        return [np.arange(len(line.data))]
+    return [np.flatnonzero(line.shot == shot) for shot in np.unique(line.shot)]
+
+
+def _without_noise(data: Array, hop: int, filter_length: int, traces: int) -> Array:
+    """The predictable part: windows of 2 * `hop` samples and `traces` traces, each overlapping by half."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    count, samples = data.shape
+    length, frames = 2 * hop, -(-samples // hop) + 1
+    padded = np.zeros((count, (frames + 1) * hop), np.float32)
+    padded[:, hop : hop + samples] = data
+    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)  # halves sum to one
+    size = next_fast_len(2 * length, real=True)
+    pieces = np.stack([padded[:, k * hop : k * hop + length] for k in range(frames)])  # (frame, trace, sample)
+    spectra = rfft(pieces * hann, size, axis=-1).transpose(0, 2, 1)  # (frame, frequency, trace)
+    result = np.zeros_like(spectra)
+    weight = np.zeros(count, np.float32)
+    for start in sorted({*range(0, count - traces + 1, max(1, traces // 2)), count - traces}):
+        taper = (np.minimum(np.arange(traces), np.arange(traces)[::-1]) + 1).astype(np.float32)
+        result[..., start : start + traces] += _predicted(spectra[..., start : start + traces], filter_length) * taper
+        weight[start : start + traces] += taper
+    back = irfft((result / weight).transpose(0, 2, 1), size, axis=-1)[..., :length]
+    total = np.zeros_like(padded)
+    for k in range(frames):
+        total[:, k * hop : k * hop + length] += back[k]
+    return total[:, hop : hop + samples]
 
 
 def _predicted(spectra: Array, length: int) -> Array:
