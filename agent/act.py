@@ -15,8 +15,8 @@ from moho.survey import Data, Report
 Error = Mapping[str, str]
 
 
-def perform(call: Call, run: Run, *, identity: str = "", notes: Sequence[str] = ()) -> StepRecord:
-    """The kept step of a call. Whatever the tool raises is raised again after the failed step is kept."""
+def perform(call: Call, run: Run, *, identity: str = "", notes: Sequence[str] = (), draw: bool = True) -> StepRecord:
+    """The kept step of a call, with its figure. Whatever the tool raises is raised again after the failed step is kept."""
     inputs = [name for names in call.data.values() for name in ([names] if isinstance(names, str) else names)]
     started = time.perf_counter()
     try:
@@ -30,7 +30,7 @@ def perform(call: Call, run: Run, *, identity: str = "", notes: Sequence[str] = 
         raise
     seconds = time.perf_counter() - started
     new = find_tool(call.tool).stage != "plot" and not isinstance(result, Report)
-    return run.keep(call.tool, call.arguments, inputs, result, seconds=seconds, draw=figures, new=new, call=identity)
+    return run.keep(call.tool, call.arguments, inputs, result, seconds=seconds, draw=figures if draw else None, new=new, call=identity)
 
 
 def figures(result: Data, folder: Path) -> list[Path]:

@@ -43,8 +43,11 @@ class Situation:
 
     @property
     def text(self) -> str:
-        """Everything the person has said in this conversation."""
-        return "\n".join([*(request for request, _ in self.earlier), self.request])
+        """Everything the person has said in this conversation, without the names of data sets, whose digits are no quantities."""
+        said = "\n".join([*(request for request, _ in self.earlier), self.request])
+        for name in sorted(self.catalogue, key=len, reverse=True):
+            said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", said, flags=re.I)
+        return said
 
 
 def signature(tool: Tool) -> str:

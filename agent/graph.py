@@ -32,6 +32,7 @@ from moho.agent.registry import Call, estimate, find_tool, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Project, Run, StepRecord
+from moho.units import OutOfBounds
 
 Node = Literal["think", "guard", "act", "check", "__end__"]
 ATTEMPTS = 3  # wrong replies in a row before a request is given up
@@ -90,12 +91,13 @@ class Agent:
         name: str = "",
         budget: guard.Budget | None = None,
         approve: bool = False,
+        draw: bool = True,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
         os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
         self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
-        self.budget, self.approve = budget or guard.Budget(), approve
+        self.budget, self.approve, self.draw = budget or guard.Budget(), approve, draw
         self._tell = on_event or (lambda event: None)
         self._graph = self._build().compile(checkpointer=checkpointer)
 
@@ -170,9 +172,11 @@ class Agent:
                     raise ValueError(f"step {again.id} has done exactly this; answer from its result")
                 asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
             except Missing as missing:
-                return _closed(last, {"status": "question", "answer": str(missing), "about": [missing.argument], "candidates": list(missing.candidates)})
+                return _closed(last, {"status": "question", "answer": str(missing), "about": missing.about, "candidates": list(missing.candidates)})
+            except OutOfBounds as error:  # the person's own number: the model could only invent another
+                return _closed(last, {"status": "refused", "answer": _sentence(str(error)), "code": "E_PHYSICS"})
             except Refusal as refusal:
-                return _closed(last, {"status": "refused", "answer": str(refusal).removesuffix(f" [{refusal.code}]"), "code": refusal.code})
+                return _closed(last, {"status": "refused", "answer": _sentence(f"{refusal.message} {refusal.hint}"), "code": refusal.code})
             except (ValueError, TypeError, MohoError) as error:
                 replies.append(ToolMessage(prompts.failure(getattr(error, "code", "E_ARGUMENT"), str(error)), tool_call_id=identity, status="error"))
                 continue
@@ -204,18 +208,18 @@ class Agent:
                 kept = done.get(item["id"])
                 if kept is not None and kept.error:
                     raise ValueError(kept.error["message"])
-                step = kept or act.perform(call, run, identity=item["id"], notes=item["notes"])
+                step = kept or act.perform(call, run, identity=item["id"], notes=item["notes"], draw=self.draw)
                 result = step.result
                 text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
                 replies.append(ToolMessage(text, tool_call_id=item["id"]))
                 self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
             except Missing as missing:
                 replies.append(ToolMessage(prompts.failure("E_MISSING", str(missing)), tool_call_id=item["id"], status="error"))
-                question = {"status": "question", "answer": str(missing), "about": [missing.argument], "candidates": list(missing.candidates)}
+                question = {"status": "question", "answer": str(missing), "about": missing.about, "candidates": list(missing.candidates)}
                 return {"messages": replies, "calls": []} | question
             except Refusal as refusal:
                 replies.append(ToolMessage(prompts.failure(refusal.code, str(refusal)), tool_call_id=item["id"], status="error"))
-                words = str(refusal).removesuffix(f" [{refusal.code}]")
+                words = _sentence(f"{refusal.message} {refusal.hint}")
                 return {"messages": replies, "calls": [], "status": "refused", "answer": words, "code": refusal.code}
             except Exception as error:  # the one place where a tool's failure becomes the model's to mend
                 failed += 1
@@ -337,6 +341,12 @@ def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:
     """`update`, with a reply to every call of the message that ends here, so that the history stays whole."""
     words = json.dumps({"error": update["answer"], "code": update.get("code", update["status"])}, ensure_ascii=False)
     return update | {"messages": [ToolMessage(words, tool_call_id=str(call["id"]), status="error") for call in last.tool_calls], "calls": []}
+
+
+def _sentence(words: str) -> str:
+    """With a capital and a full stop."""
+    words = words.strip()
+    return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")
 
 
 def _request(state: Conversation) -> str:

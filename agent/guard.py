@@ -14,7 +14,7 @@ from typing import Any
 from moho.agent.quantities import said
 from moho.agent.registry import MARK, Call, Cost, find_tool, question
 from moho.errors import Missing, Refusal
-from moho.units import Unit, parse
+from moho.units import Unit, parse, split
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,14 @@ def provenance(name: str, written: Mapping[str, Any], conversation: str, known: 
         if argument is None or argument.unit is None or value is None or value == MARK:
             kept[key] = value
             continue
-        parts = value if isinstance(value, (list, tuple)) else str(value).replace(" and ", ",").split(",") if argument.many else [value]
+        parts = value if isinstance(value, (list, tuple)) else split(str(value)) if argument.many else [value]
         if all(said(str(part), conversation, argument) or _measured(part, argument.unit, known) for part in parts):
             kept[key] = value
         elif argument.required:
             raise Missing(key, question(tool, argument))
         else:
-            notes.append(f"{key} was not given; the default {argument.default} is used")
+            instead = "it is left out" if argument.default is None else f"the default {argument.default} is used"
+            notes.append(f"{key} {value} was not given by the person; {instead}")
     return kept, notes
 
 

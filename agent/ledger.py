@@ -54,7 +54,9 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
     unbound: list[str] = []
     sources = _sources(steps, facts)
     spoken = {_plain(word) for word in re.findall(_NUMBER, request)} | _said(request)
-    protected = re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True) if name)) if any(names) else None
+    words = {*names, *(q.label for q in facts.values() if re.search(r"\d", q.label))}  # names and labels hold digits of their own
+    words |= {word[:1].upper() + word[1:] for word in words}
+    protected = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)) if any(words) else None
 
     def resolve(match: re.Match[str]) -> str:
         step, key = int(match[1]), match[2]

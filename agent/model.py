@@ -115,7 +115,8 @@ def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> s
     made = [f"“{step.result}”" for step in done if step.result]
     sentences = [f"Made {' and '.join(made)}."] if made else []
     for key, premise in keys:
-        label = facts[key].label or key.partition(".")[2].replace("_", " ")
+        label = facts[key].label if key in facts else ""  # an unknown key goes back from the ledger
+        label = label or key.partition(".")[2].replace("_", " ")
         words = f"{label[:1].upper()}{label[1:]}: {{s{key}}}"
         sentences.append(f"{words}, not {premise}." if premise else f"{words}.")
     return " ".join(sentences)

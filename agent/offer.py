@@ -7,6 +7,7 @@ only shortens the list; the model chooses.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
@@ -44,12 +45,19 @@ def rank(request: str) -> list[str]:
     from moho.knowledge.embed import embed
 
     owners, vectors = _phrases()
-    asked = embed([part for part in request.split("\n") if part.strip()][-2:] or [request])
+    asked = embed(clauses(request))
     nearness = (vectors @ asked.T).max(axis=1)
     best: dict[str, float] = {}
     for owner, near in zip(owners, nearness, strict=True):
         best[owner] = max(best.get(owner, -1.0), float(near))
     return sorted(best, key=lambda name: (-best[name], name))
+
+
+def clauses(conversation: str) -> list[str]:
+    """The last two things a person said, whole and in the parts that "then", "and" and commas make of them."""
+    lines = [line for line in conversation.split("\n") if line.strip()][-2:] or [conversation]
+    parts = [part.strip() for part in re.split(r"[,;.?]\s+|\s+(?:and|then|after that)\s+", lines[-1]) if len(part.split()) > 1]
+    return [*lines, *parts][:8]
 
 
 @cache

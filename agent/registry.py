@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from moho.errors import Missing, MohoError, Refusal
 from moho.survey import KINDS, Data, Step
-from moho.units import Unit, parse
+from moho.units import Unit, parse, split
 
 TOOLS: dict[str, Tool] = {}
 MARK = "?"  # an argument a model leaves open: the person has not said it
@@ -218,6 +218,7 @@ def prepare(name: str, written: Mapping[str, Any], catalogue: Mapping[str, type[
         raise ValueError(f"{name} has no argument {', '.join(extra)}; it takes {', '.join(a.name for a in found.arguments)}")
     data: dict[str, str | list[str]] = {}
     values: dict[str, Any] = {}
+    open_: list[Argument] = []
     for argument in found.arguments:
         value = written.get(argument.name)
         absent = value is None or value == "" or value == MARK
@@ -229,13 +230,16 @@ def prepare(name: str, written: Mapping[str, Any], catalogue: Mapping[str, type[
                 values[argument.name] = None
         elif absent:
             if argument.required:
-                raise Missing(argument.name, question(found, argument), argument.choices)
+                open_.append(argument)
             values[argument.name] = argument.default
         elif argument.many:
-            parts = value if isinstance(value, (list, tuple)) else str(value).replace(" and ", ",").split(",")
+            parts = value if isinstance(value, (list, tuple)) else split(str(value))
             values[argument.name] = [_value(argument, part) for part in parts]
         else:
             values[argument.name] = _value(argument, value)
+    if open_:
+        words = " ".join(question(found, argument) for argument in open_)
+        raise Missing(open_[0].name, words, open_[0].choices, tuple(argument.name for argument in open_[1:]))
     return Call(name, data, values)
 
 
@@ -253,7 +257,7 @@ def _choose(tool_: Tool, argument: Argument, written: Any, catalogue: Mapping[st
         if not fitting:
             held = ", ".join(f"{name} ({kind.__name__})" for name, kind in catalogue.items()) or "nothing yet"
             raise Refusal("E_DATA", f"{tool_.name} needs a {wanted} and the project has none; it holds {held}.")
-        raise Missing(argument.name, f"Which {argument.label} is meant: {', '.join(fitting)}?", tuple(fitting))
+        raise Missing(argument.name, f"Which {argument.label} do you mean: {', '.join(fitting)}?", tuple(fitting))
     if argument.many:
         parts = written if isinstance(written, (list, tuple)) else [part.strip() for part in str(written).split(",")]
         return [_name(argument, part, catalogue, fitting, wanted) for part in parts]

@@ -55,14 +55,19 @@ class Refusal(MohoError):
 
 
 class Missing(MohoError):
-    """A value or data set that only the person can give. `argument` names it, `candidates` are the choices."""
+    """A value or data set that only the person can give. `argument` names it (`also` others), `candidates` are the choices."""
 
-    def __init__(self, argument: str, message: str, candidates: tuple[str, ...] = ()) -> None:
+    def __init__(self, argument: str, message: str, candidates: tuple[str, ...] = (), also: tuple[str, ...] = ()) -> None:
         super().__init__("E_DATA", message)
-        self.argument, self.candidates = argument, candidates
+        self.argument, self.candidates, self.also = argument, candidates, also
+
+    @property
+    def about(self) -> list[str]:
+        """The names of all that is missing."""
+        return [self.argument, *self.also]
 
     def __str__(self) -> str:
         return self.message
 
     def __reduce__(self) -> tuple[type, tuple]:  # type: ignore[override]
-        return type(self), (self.argument, self.message, self.candidates)
+        return type(self), (self.argument, self.message, self.candidates, self.also)

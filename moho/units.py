@@ -31,7 +31,7 @@ class Unit:
         if not math.isfinite(value):
             raise ValueError(f"{name} must be finite, got {value}")
         if not self.low <= value <= self.high or not value > self.above:
-            raise ValueError(f"{name} must be {self.bounds()}, got {value:g} {self.symbol}".rstrip())
+            raise OutOfBounds(f"{name} must be {self.bounds()}, got {value:g} {self.symbol}".rstrip())
         return value
 
     def bounds(self) -> str:
@@ -50,7 +50,6 @@ TimeShift = Annotated[float, Unit("s")]
 Metres = Annotated[float, Unit("m", above=0)]
 Position = Annotated[float, Unit("m")]
 Depth = Annotated[float, Unit("m", low=0)]
-HeightChange = Annotated[float, Unit("m")]
 Kilometres = Annotated[float, Unit("km", low=0)]
 Velocity = Annotated[float, Unit("m/s", above=0, high=12000)]
 Density = Annotated[float, Unit("kg/m3", above=0, high=25000)]
@@ -72,6 +71,9 @@ Degree = Annotated[int, Unit("", low=0, high=5)]
 Number = Annotated[int, Unit("")]  # a trace, CDP, inline or shot number: a name that happens to be an integer
 
 
+RANGES = ("range", "band", "window", "extent", "interval", "limits", "frequencies", "between", "depths", "from")  # pairs that are ends of something
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A number that left a tool: value, unit and the words that name it in an answer.
@@ -87,9 +89,10 @@ class Quantity:
     def __str__(self) -> str:
         values = self.value if isinstance(self.value, (list, tuple)) else [self.value]
         shown = [show(v) for v in values]
-        numbers = not any(isinstance(v, str) for v in values)
-        joined = " to ".join(shown) if len(shown) == 2 and numbers else ", ".join(shown)
-        return f"{joined} {self.unit}".strip()
+        unit = "" if self.unit == "unknown" else self.unit
+        spread = any(word in self.label.lower() for word in RANGES) and not any(isinstance(v, str) for v in values)
+        joined = " to ".join(shown) if len(shown) == 2 and spread else ", ".join(shown)
+        return f"{joined} {unit}".strip()
 
 
 def show(value: Any) -> str:
@@ -135,7 +138,8 @@ WORDS = {
     "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "eighty": 80,
     "hundred": 100, "thousand": 1000, "half": 0.5, "quarter": 0.25, "a": 1, "an": 1, "a dozen": 12, "dozen": 12, "half a": 0.5,
     "half an": 0.5, "a quarter": 0.25, "quarter of a": 0.25, "a quarter of a": 0.25, "a half": 0.5, "first": 1, "second": 2, "third": 3,
-    "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "linear": 1, "quadratic": 2,
+    "linear": 1, "quadratic": 2, "cubic": 3, "plane": 1, "planar": 1,
+    "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5, "fourth": 4, "fifth": 5,
 }  # fmt: skip
 NUMBER = re.compile(r"[-+]?(?:\d+(?:[ ,]\d{3})+(?!\d)|\d+)?(?:\.\d+|\.(?=\D|$))?(?:[eE][-+]?\d+)?")
 
@@ -146,8 +150,9 @@ def parse(text: str | float, unit: Unit, name: str = "value") -> float:
     >>> parse("half a second", Unit("s")), parse("2.67 g/cc", Unit("kg/m3")), parse("8000 ft/s", Unit("m/s"))
     (0.5, 2670.0, 2438.4)
 
-    Raises ValueError when no number is there, or the unit written cannot become the unit wanted. One rule of the field
-    helps a bare number: a density below 25 for an argument in kg/m3 is g/cm3, as everyone writes "2.67".
+    Raises ValueError when no number is there, or the unit written cannot become the unit wanted. Two rules of the field help a
+    bare number: a density below 25 for an argument in kg/m3 is g/cm3, as everyone writes "2.67", and a seismic velocity below 15
+    for an argument in m/s is km/s.
     """
     if isinstance(text, bool):
         raise ValueError(f"{name} wants a number in {unit.symbol or 'no unit'}, got {text}")
@@ -157,7 +162,7 @@ def parse(text: str | float, unit: Unit, name: str = "value") -> float:
         value, written = _split(text, name)
     if written:
         value = _convert(value, written, unit, name)
-    elif unit.symbol == "kg/m3" and 0.5 < abs(value) < 25:
+    elif (unit.symbol == "kg/m3" and 0.5 < abs(value) < 25) or (unit.symbol == "m/s" and 0.2 < value < 15):
         value = _tidy(value * 1000.0)
     return unit.check(name, value)
 
@@ -165,6 +170,13 @@ def parse(text: str | float, unit: Unit, name: str = "value") -> float:
 def _split(text: str, name: str) -> tuple[float, str]:
     """A number and the unit behind it, from digits or words."""
     words = re.sub(r"[\s_]+", " ", text.strip().strip("\"'").lstrip("~≈")).replace("−", "-")
+    words = re.sub(r"^(\d+),(\d{1,2}|\d{4,})(?!\d)", r"\1.\2", words)  # a decimal comma; 1,500 keeps its thousands
+    if words.lower() in WORDS:
+        return float(WORDS[words.lower()]), ""
+    if mixed := re.match(r"(\w+) and (a |an |one )?(half|quarter)\b(?: of an?| an?)?", words, re.I):  # "one and a half seconds"
+        whole, rest = _split(mixed[1], name)
+        if not rest:
+            return whole + WORDS[mixed[3].lower()], words[mixed.end() :].strip(" -")
     if (match := NUMBER.match(words)) and re.search(r"\d", match[0]):
         written = words[match.end() :].strip(" -")
         return float(re.sub(r"[ ,]", "", match[0])), written
@@ -204,6 +216,19 @@ def spell(written: str) -> str:
     if clean == "MHz":
         return "megahertz"
     return SPELLINGS.get(clean) or SPELLINGS.get(clean.lower()) or clean
+
+
+def split(text: str) -> list[str]:
+    """The parts of a list as people write it: commas, semicolons or 'and'; the comma of a thousand stays.
+
+    >>> split("1,500 m/s, 2000 m/s and 2500 m/s"), split("0.5,1,1.5")
+    (['1,500 m/s', '2000 m/s', '2500 m/s'], ['0.5', '1', '1.5'])
+    """
+    return [part for part in re.split(r"\s*;\s*|,\s+|\s+and\s+|,(?!\d{3}(?!\d))", text.strip()) if part]
+
+
+class OutOfBounds(ValueError):
+    """A number that is well written and cannot be: a negative density, a latitude of 120 degrees."""
 
 
 def convert(values: Any, source: str, target: str) -> Any:

@@ -34,7 +34,7 @@ def requests(
     """Play requests through the whole agent and check what came of them."""
     import json
 
-    from moho.agent.cli import make_model
+    from moho.agent.model import make
     from moho.errors import DataError
     from moho.rl import evaluate as scoring
 
@@ -44,7 +44,7 @@ def requests(
         raise DataError("E_NOT_FOUND", f"no requests at {', '.join(missing)}", "Name a file, or run from a checkout.")
     rows = [row for path in files for row in scoring.load(path)]
     rows = rows[:limit] if limit else rows
-    chat: Any = None if model == "perfect" else make_model(model)
+    chat: Any = None if model == "perfect" else make(model)
 
     def tell(one: Any) -> None:
         if not one.passed and show:

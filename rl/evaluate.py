@@ -100,7 +100,7 @@ def play(row: Mapping[str, Any], model: BaseChatModel, folder: Path) -> Scored:
     project = Project.open(folder / "project")
     for name, file in row.get("data", {}).items():
         project.add(paths[file], name=name)
-    agent = Agent(project, model, budget=Budget(steps=12, approve_seconds=1e9), checkpointer=InMemorySaver())
+    agent = Agent(project, model, budget=Budget(steps=12, approve_seconds=1e9), checkpointer=InMemorySaver(), draw=False)
     thread, why, seconds, invented = "", "", 0.0, 0
     replies: list[str] = []
     for number, turn in enumerate(row["turns"], 1):
@@ -151,6 +151,8 @@ def _target(wanted: Mapping[str, Any], truth: Mapping[str, Any]) -> tuple[Any, f
 def _close(one: Any, value: Any, tolerance: float) -> bool:
     if isinstance(value, str) or isinstance(one, str):
         return str(one).startswith(str(value))
+    if not isinstance(one, (int, float, np.number)) or not isinstance(value, (int, float, np.number)):
+        return one is value
     return math.isfinite(one) and abs(one - value) <= tolerance + 1e-9
 
 

@@ -258,16 +258,16 @@ def test_a_regional_plane_is_its_own_continuation_and_gaps_stay():
 
 
 def test_downward_continuation_says_its_amplification_and_stops():
-    down = continue_derive(point_mass(6000.0), -1000.0)
+    down = continue_derive(point_mass(6000.0), 1000.0, "down")
     assert down.facts["amplification"].value == pytest.approx(np.exp(2 * np.pi), rel=1e-6)
     assert np.max(np.abs(down.values - point_mass(5000.0).values)[MIDDLE]) < 3e-3 * down.values.max()
     with pytest.raises(Refusal, match="shortest wavelength") as refused:
-        continue_derive(point_mass(6000.0), -5000.0)
+        continue_derive(point_mass(6000.0), 5000.0, "down")
     assert refused.value.code == "E_PHYSICS"
     noisy = point_mass(6000.0)
     noisy = noisy.made(values=noisy.values + np.random.default_rng(0).normal(0, 0.5, noisy.values.shape))
     with pytest.raises(Refusal, match="noise"):
-        continue_derive(noisy, -1400.0)
+        continue_derive(noisy, 1400.0, "down")
 
 
 @pytest.mark.parametrize(("inclination", "declination"), [(60.0, -20.0), (-35.0, 15.0), (20.0, 5.0)])

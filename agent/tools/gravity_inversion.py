@@ -91,7 +91,8 @@ def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Me
 
     `error` is one standard deviation. Depth is below the lowest station. The centre of mass is that of the strongest body, the
     joined cells above half the largest contrast; the depth range is that of an ensemble over depth weighting (exponents 2, 2.5, 3) and smoothing: it
-    shows the ambiguity of the method, is no confidence interval, and missed the truth for 5 of 24 test blocks. Gauss's theorem gives the excess mass without a model.
+    shows the ambiguity of the method, is no confidence interval, and missed the truth for 5 of 24 test blocks.
+    Gauss's theorem gives the excess mass without a model.
     """
     if error is not None and error <= 0:
         raise ValueError(f"error must be above 0 mGal, got {error:g}")

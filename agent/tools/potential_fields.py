@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from moho.agent.tools.spectrum import Spectrum, good_length, metric
 from moho.agent.tools.surfaces import Splines, block_means, decluster, fit_trend, held_out, merge, near_stations, not_constant, project
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Gravity, Grid, Magnetics
-from moho.units import Degree, Degrees, Density, HeightChange, Inclination, Metres, Quantity
+from moho.units import Degree, Degrees, Density, Inclination, Metres, Quantity
 
 Measured = TypeVar("Measured", bound=Gravity | Magnetics)
 
@@ -430,31 +430,36 @@ def _filter_cost(grid: Grid, *_: Any, **__: Any) -> Cost:
     stage="processing",
     cost=_filter_cost,
     say=(
-        "continue {grid} upward by {height}",
-        "upward continue {grid} {height}",
-        "Upward continuation of {grid} to {height} higher, please",
-        "what would {grid} look like {height} higher up?",
-        "downward continuation of {grid}, {height}",
+        "continue {grid} {direction}ward by {height}",
+        "{direction}ward continue {grid} {height}",
+        "{direction}ward continuation of {grid} by {height}, please",
+        "bring {grid} {height} {direction}",
+        "{direction}ward continuation of {grid}, {height}",
         "vertical derivative of {grid}, {derivative}",
         "first {derivative} derivative of {grid}",
         "compute the {derivative} gradient of {grid}",
-        "smooth out the shallow stuff in {grid}: continue up {height}",
-        "continue {grid} by {height} and take the {derivative} derivative",
-        "lift {grid} by {height}",
+        "take {grid} {direction} by {height}",
+        "continue {grid} {direction} {height} and take the {derivative} derivative",
+        "move {grid} {height} {direction}wards",
         "make derivative to {derivative} direction from the map {grid}",
     ),
     reference="Blakely 1995, Potential Theory in Gravity and Magnetic Applications, ch. 12",
 )
-def continue_derive(grid: Grid, height: HeightChange | None = None, derivative: Literal["none", "east", "north", "up"] = "none") -> Grid:
-    """The field on a surface `height` metres higher (lower when negative), or its derivative along east, north or up, or both.
+def continue_derive(
+    grid: Grid,
+    height: Annotated[Metres, "distance to continue by"] | None = None,
+    direction: Literal["up", "down"] = "up",
+    derivative: Literal["none", "east", "north", "up"] = "none",
+) -> Grid:
+    """The field on a surface `height` metres above (or below) the present one, or its derivative along east, north or up, or both.
 
     Fourier domain: exp(-|k| height), i k, and -|k| for the derivative with respect to height, so a body's gravity has a
     negative upward derivative above it. Units of a derivative are per metre.
     """
     if height in (None, 0.0) and derivative == "none":
-        raise Missing("height", "By how many metres should the field be continued (up positive), or which derivative is wanted?")
+        raise Missing("height", "By how many metres should the field be continued, or which derivative is wanted?")
     dx = metric(grid, "continuation and derivatives")
-    rise = float(height or 0.0)
+    rise = float(height or 0.0) * (1.0 if direction == "up" else -1.0)
     notes = []
     amplification = math.exp(math.pi * -rise / dx) if rise < 0 and math.pi * -rise / dx < 700 else (math.inf if rise < 0 else 1.0)
     if rise < 0:

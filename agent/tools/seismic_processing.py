@@ -307,7 +307,7 @@ def nmo_stack(
     where = order[first]
     facts = {
         "traces": Quantity(len(names), "", "stacked traces"),
-        "fold": Quantity(int(fold.max()), "", "largest fold"),
+        "fold": Quantity(int(fold.max()), "", "largest fold after the stretch mute"),
         "velocity": Quantity([float(v.min()), float(v.max())] if np.ptp(v) else float(v[0]), "m/s", "stacking velocity"),
         "muted": Quantity(100 * float(1 - used[live].mean()), "%", "samples muted for stretch or beyond the record"),
     }
