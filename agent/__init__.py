@@ -1,0 +1,1 @@
+"""The agent: a LangGraph graph, its tools, and its doors."""

@@ -27,7 +27,7 @@ from moho.settings import home, setting
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from moho.agent.graph import Outcome
+    from moho.agent.graph import Event, Outcome
     from moho.project import Project, StepRecord
 
 OK, INTERNAL, USAGE, INPUT, APPROVAL, TOOL, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -128,22 +128,32 @@ def ask(
         entry = place.add(path)
         say(f"data: “{entry.name}” {entry.line}")
     if thread == "last":
-        thread = next((run["thread"] for run in ({"thread": place.run(r["id"]).record["thread"]} for r in reversed(place.history())) if run["thread"]), "")
+        thread = next(
+            (run["thread"] for run in ({"thread": place.run(r["id"]).record["thread"]} for r in reversed(place.history())) if run["thread"]), ""
+        )
     with graph.threads(place) as checkpointer:
         spec = setting("model", model).value
-        agent = graph.Agent(
-            place, make_model(spec), name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=lambda e: say(f"  {e.text}") if e.what == "step" else None
-        )  # fmt: skip
-        outcome = agent.resume(thread, approved=True if approve else False if reject else None) if continuing else agent.ask(words, thread=thread)
+        loaded = make_model(spec)
+        agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress)
+        decided = True if approve else False if reject else None
+        outcome = agent.resume(thread, approved=decided) if continuing else agent.ask(words, thread=thread)
         interactive = sys.stdin.isatty() and sys.stderr.isatty() and not (no_input or as_json)
         while interactive and outcome.status == "question":
             say(outcome.answer)
             reply = input("> ").strip()
             if not reply:
                 break
-            outcome = agent.resume(outcome.thread, approved=reply.lower().startswith("y")) if outcome.approval else agent.ask(reply, thread=outcome.thread)
+            outcome = (
+                agent.resume(outcome.thread, approved=reply.lower().startswith("y")) if outcome.approval else agent.ask(reply, thread=outcome.thread)
+            )
     show(outcome, place, as_json)
     raise typer.Exit(exit_code(outcome))
+
+
+def progress(event: Event) -> None:
+    """A line on stderr when a step has ended."""
+    if event.what == "step":
+        say(f"  {event.text}")
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -408,7 +418,16 @@ def project_show(name: Annotated[str, typer.Argument(help="A data set.")], proje
         from moho.project import facts_json
 
         history = [{"tool": step.tool, "arguments": dict(step.arguments)} for step in data.history]
-        emit({"schema_version": 1, "name": name, "kind": type(data).__name__, "facts": facts_json(facts), "notes": list(data.notes), "history": history})
+        emit(
+            {
+                "schema_version": 1,
+                "name": name,
+                "kind": type(data).__name__,
+                "facts": facts_json(facts),
+                "notes": list(data.notes),
+                "history": history,
+            }
+        )
         return
     for key, quantity in facts.items():
         print(f"{quantity.label or key}: {quantity}")
@@ -429,7 +448,9 @@ def project_history(project: Folder = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def replay(identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")], project: Folder = None, as_json: Json = False) -> None:
+def replay(
+    identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")], project: Folder = None, as_json: Json = False
+) -> None:
     """Repeat a run without a language model and compare the bytes of every result and figure."""
     from moho.agent.replay import replay as repeat
 

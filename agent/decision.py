@@ -74,7 +74,7 @@ def write_call(name: str, arguments: Mapping[str, Any]) -> str:
     for argument, value in arguments.items():
         if value is not None:
             text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            parts.append(f"{argument}={MARK}" if text == MARK else f'{argument}="{text}"')
+            parts.append(f"{argument}={MARK}" if text == MARK else f'{argument}="{_escape(text)}"')
     return f"{name}({', '.join(parts)})"
 
 
@@ -157,10 +157,13 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
     else:
         names = candidates(situation.text, argument)
         key = f"{tool.name}_{argument.name}"
+    if argument.many:
+        key += "_list"
     if not names and not argument.required:
         return None
+    new = key not in rules
     listed = _choice(rules, key, names) if names else ""
-    if argument.many and names:
+    if argument.many and names and new:
         one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
         rules[key] = f'"\\"" {one} (", " {one})* "\\""'
     if argument.required:

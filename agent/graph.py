@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
@@ -32,7 +33,7 @@ from moho.agent.registry import Call, estimate, find_tool, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Project, Run, StepRecord
-from moho.units import OutOfBounds
+from moho.units import OutOfBounds, Quantity
 
 Node = Literal["think", "guard", "act", "check", "__end__"]
 ATTEMPTS = 3  # wrong replies in a row before a request is given up
@@ -127,21 +128,21 @@ class Agent:
         waiting = [item for task in snapshot.tasks for item in task.interrupts]
         if waiting and approved is None:
             return self._outcome(snapshot.values, run, thread, 0.0, waiting[0].value)
-        return self._invoke(Command(resume={waiting[0].id: approved}) if waiting else None, config, run)
+        reply = waiting[0].value["fingerprint"] if waiting and approved else False
+        return self._invoke(Command(resume={waiting[0].id: reply}) if waiting else None, config, run)
 
     # -- nodes
 
     def _think(self, state: Conversation) -> dict[str, Any]:
         run = self.project.run(state["run"])
-        if state["turns"] >= self.budget.steps:
-            return {"status": "failed", "code": "E_BUDGET", "answer": f"Stopped after {self.budget.steps} turns.", "messages": []}
+        if words := self._spent(run, state["turns"]):
+            return {"status": "failed", "code": "E_BUDGET", "answer": words, "messages": []}
         entries = self.project.catalogue()
         kinds = {name: entry.kind for name, entry in entries.items()}
         request = _request(state)
         used = [step.tool for step in run.steps()]
         offered = offer.choose(_conversation(state), kinds, used)
-        tools = [{"type": "function", "function": {"name": t, "description": find_tool(t).description, "parameters": find_tool(t).schema()}} for t in offered]
-        tools += [{"type": "function", "function": prompts.ASK}, {"type": "function", "function": prompts.REFUSE}]
+        tools = [{"type": "function", "function": function} for function in [*map(_described, offered), prompts.ASK, prompts.REFUSE]]
         text = prompts.system({name: (entry.kind, entry.line) for name, entry in entries.items()})
         system = SystemMessage(text, additional_kwargs={"catalogue": kinds})
         self._tell(Event("think", request))
@@ -160,10 +161,12 @@ class Agent:
         run = self.project.run(state["run"])
         prepared: list[dict[str, Any]] = []
         replies: list[ToolMessage] = []
-        for call in last.tool_calls:
+        for place, call in enumerate(last.tool_calls):
             identity = str(call["id"])
+            if words := self._spent(run, len(run.steps()) + len(prepared)):
+                return _closed(last, {"status": "failed", "answer": words, "code": "E_BUDGET"})
             if call["name"] in ("ask", "refuse"):
-                return _closed(last, self._control(call["name"], call["args"]))
+                return _closed(last, self._control(call["name"], call["args"], run, state))
             try:
                 arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
                 ready = prepare(call["name"], arguments, self.project.kinds())
@@ -182,10 +185,11 @@ class Agent:
                 continue
             if asked and not self.approve:
                 wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
-                if interrupt(wanted) is not True:
+                if interrupt(wanted) != wanted["fingerprint"]:  # an approval holds for exactly these arguments
                     words = f"Not run: {asked}, and that was not approved."
                     return _closed(last, {"status": "refused", "answer": words, "code": "E_APPROVAL"})
-            prepared.append({"id": identity, "tool": ready.tool, "data": dict(ready.data), "values": dict(ready.values), "notes": notes})
+            key = f"{state['turns']}.{place} {identity}"  # some servers give every call the same id
+            prepared.append({"id": identity, "key": key, "tool": ready.tool, "data": dict(ready.data), "values": dict(ready.values), "notes": notes})
         wrong = state["attempts"] + 1 if replies and not prepared else 0
         update: dict[str, Any] = {"messages": replies, "calls": prepared, "attempts": wrong}
         if wrong >= ATTEMPTS:
@@ -199,16 +203,13 @@ class Agent:
 
     def _act(self, state: Conversation) -> dict[str, Any]:
         run = self.project.run(state["run"])
-        done = {step.call: step for step in run.steps()}
+        done = {step.call: step for step in run.steps() if not step.error}
         replies: list[ToolMessage] = []
         failed = 0
         for item in state["calls"]:
             call = Call(item["tool"], item["data"], item["values"])
             try:
-                kept = done.get(item["id"])
-                if kept is not None and kept.error:
-                    raise ValueError(kept.error["message"])
-                step = kept or act.perform(call, run, identity=item["id"], notes=item["notes"], draw=self.draw)
+                step = done.get(item["key"]) or act.perform(call, run, identity=item["key"], notes=item["notes"], draw=self.draw)
                 result = step.result
                 text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
                 replies.append(ToolMessage(text, tool_call_id=item["id"]))
@@ -244,7 +245,8 @@ class Agent:
             return {"status": "failed", "code": "E_DATA", "answer": "The model gave no answer."}
         checked = ledger.check(text, steps, _conversation(state), list(self.project.catalogue()))
         if (checked.unbound or checked.unknown) and not state["sent_back"]:
-            words = f"These numbers have no source in a step's result: {', '.join([*checked.unbound, *checked.unknown])}. Write bindings like {{s1.key}}."
+            without = ", ".join([*checked.unbound, *checked.unknown])
+            words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."
             return {"messages": [SystemMessage(words)], "sent_back": True}
         return {"status": "answered", "answer": checked.text, "numbers": [number.json() for number in checked.numbers]}
 
@@ -266,7 +268,7 @@ class Agent:
         graph.add_conditional_edges("check", self._after_check, ["think", END])
         return graph
 
-    def _invoke(self, entry: Any, config: dict[str, Any], run: Run) -> Outcome:
+    def _invoke(self, entry: Any, config: RunnableConfig, run: Run) -> Outcome:
         started = time.perf_counter()
         options: dict[str, Any] = {"durability": "sync"} if self._graph.checkpointer else {}
         state = self._graph.invoke(entry, config, **options)
@@ -286,13 +288,25 @@ class Agent:
             run.id, thread, status, answer, state["numbers"], run.steps(), about, state["candidates"], state["code"], self.name, seconds, approval
         )
 
-    def _control(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _control(self, name: str, arguments: Mapping[str, Any], run: Run, state: Conversation) -> dict[str, Any]:
         """The end of a turn that the model chose: a question or a refusal. Its words pass the ledger like any answer."""
+        about = str(arguments.get("about", ""))
+        words = str(arguments.get("question" if name == "ask" else "reason", "")) or (f"What is the {about}?" if name == "ask" else "This cannot be done.")
+        steps = [step for step in run.steps() if not step.error]
+        checked = ledger.check(words, steps, _conversation(state), list(self.project.catalogue()))
+        said = {"answer": checked.text, "numbers": [number.json() for number in checked.numbers]}
         if name == "ask":
-            about = str(arguments.get("about", ""))
-            return {"status": "question", "answer": str(arguments.get("question", "")) or f"What is the {about}?", "about": [about]}
-        code = "E_SCOPE" if arguments.get("scope") else "E_DATA"
-        return {"status": "refused", "answer": str(arguments.get("reason", "")), "code": code}
+            return said | {"status": "question", "about": [about]}
+        return said | {"status": "refused", "code": "E_SCOPE" if arguments.get("scope") else "E_DATA"}
+
+    def _spent(self, run: Run, used: int) -> str:
+        """Which budget of the request is used up after `used` turns or calls; "" for none."""
+        steps = run.steps()
+        if max(used, len(steps)) >= self.budget.steps:
+            return f"Stopped after {self.budget.steps} steps."
+        if sum(step.seconds for step in steps) > 60 * self.budget.minutes:
+            return f"Stopped: the steps took more than {self.budget.minutes:g} minutes."
+        return ""
 
     def _given_up(self, run: Run, replies: list[ToolMessage]) -> dict[str, Any]:
         """After too many wrong calls: what was found so far, or the last reason."""
@@ -304,10 +318,10 @@ class Agent:
         reason = json.loads(str(replies[-1].content))
         return {"status": "failed", "code": reason["code"], "answer": f"This could not be done: {reason['error']}"}
 
-    def _config(self, thread: str) -> dict[str, Any]:
+    def _config(self, thread: str) -> RunnableConfig:
         return {"configurable": {"thread_id": thread}, "recursion_limit": 4 * self.budget.steps + 10}
 
-    def _repairs(self, config: dict[str, Any]) -> list[Any]:
+    def _repairs(self, config: RunnableConfig) -> list[Any]:
         """What makes an interrupted conversation whole again: calls without replies are taken out before a new turn."""
         if not self._graph.checkpointer:
             return []
@@ -337,6 +351,12 @@ def threads(project: Project) -> Iterator[BaseCheckpointSaver[Any]]:
         connection.close()
 
 
+def _described(name: str) -> dict[str, Any]:
+    """A tool as OpenAI-style tool calling wants it."""
+    tool = find_tool(name)
+    return {"name": name, "description": tool.description, "parameters": tool.schema()}
+
+
 def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:
     """`update`, with a reply to every call of the message that ends here, so that the history stays whole."""
     words = json.dumps({"error": update["answer"], "code": update.get("code", update["status"])}, ensure_ascii=False)
@@ -357,12 +377,12 @@ def _conversation(state: Conversation) -> str:
     return "\n".join(str(m.content) for m in state["messages"] if isinstance(m, HumanMessage))
 
 
-def _known(state: Conversation) -> list[float]:
+def _known(state: Conversation) -> list[Quantity]:
     """Every number that a tool has returned in this conversation."""
-    found: list[float] = []
+    found: list[Quantity] = []
     for message in state["messages"]:
         if isinstance(message, ToolMessage) and message.status != "error":
             for fact in json.loads(str(message.content)).get("facts", {}).values():
                 values = fact["value"] if isinstance(fact["value"], list) else [fact["value"]]
-                found += [float(v) for v in values if isinstance(v, (int, float))]
+                found += [Quantity(float(v), fact["unit"]) for v in values if isinstance(v, (int, float))]
     return found

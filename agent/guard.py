@@ -14,7 +14,7 @@ from typing import Any
 from moho.agent.quantities import said
 from moho.agent.registry import MARK, Call, Cost, find_tool, question
 from moho.errors import Missing, Refusal
-from moho.units import Unit, parse, split
+from moho.units import Quantity, Unit, convert, parse, split
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Budget:
     memory_share: float = 0.6  # of what is free
 
 
-def provenance(name: str, written: Mapping[str, Any], conversation: str, known: Sequence[float]) -> tuple[dict[str, Any], list[str]]:
+def provenance(name: str, written: Mapping[str, Any], conversation: str, known: Sequence[Quantity]) -> tuple[dict[str, Any], list[str]]:
     """The arguments without numbers that nobody gave, and notes on what was left out.
 
     A number must stand in what the person said (in any unit) or be a result of an earlier step. An optional one that does not is
@@ -53,12 +53,20 @@ def provenance(name: str, written: Mapping[str, Any], conversation: str, known: 
     return kept, notes
 
 
-def _measured(value: Any, unit: Unit, known: Sequence[float]) -> bool:
+def _measured(value: Any, unit: Unit, known: Sequence[Quantity]) -> bool:
+    """Whether a tool has returned this number, in the argument's unit or in one that becomes it."""
     try:
         number = parse(value, Unit(unit.symbol))
     except ValueError:
         return True  # prepare says what is wrong with it
-    return any(abs(number - other) <= 5e-3 * abs(other) for other in known)
+    return any(abs(number - other) <= 5e-3 * abs(other) for quantity in known for other in (quantity.value, _converted(quantity, unit)))
+
+
+def _converted(quantity: Quantity, unit: Unit) -> float:
+    try:
+        return float(convert(quantity.value, quantity.unit, unit.symbol))
+    except ValueError:
+        return float(quantity.value)
 
 
 def afford(call: Call, cost: Cost, budget: Budget, free: float) -> str:

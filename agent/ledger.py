@@ -18,7 +18,7 @@ from moho.units import Quantity, Unit, parse
 
 STRUCK = "[number struck: no source]"
 _BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
-_NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w]|\.\d)")  # noqa: RUF001
+_NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w]|\.\d)")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _said(request: str) -> set[str]:
 
 
 def _plain(written: str) -> str:
-    return written.replace(",", "").replace("−", "-").lstrip("+")  # noqa: RUF001
+    return written.replace(",", "").replace("−", "-").lstrip("+")
 
 
 def _precision(written: str) -> float:

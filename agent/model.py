@@ -11,7 +11,7 @@ Messages mean the same for all: the system message carries the catalogue, a tool
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -52,7 +52,7 @@ class EmbeddedChat(BaseChatModel):
     def _llm_type(self) -> str:
         return "embedded"
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:
         """Offer tools, as OpenAI-style descriptions; `ask` and `refuse` are part of the grammar anyway."""
         names = [tool["function"]["name"] for tool in tools]
         return self.bind(offered=[name for name in names if name not in ("ask", "refuse")], **kwargs)
@@ -132,14 +132,14 @@ class ScriptedChat(BaseChatModel):
     def _llm_type(self) -> str:
         return "scripted"
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:  # type: ignore[override]
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, Any]:
         """A script needs no tools."""
         return self
 
     def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
         reply = self.replies[self.position] if self.position < len(self.replies) else AIMessage("")
         self.position += 1
-        made: AIMessage = reply(messages) if isinstance(reply, Callable) else reply  # type: ignore[arg-type]
+        made: AIMessage = reply if isinstance(reply, AIMessage) else reply(messages)
         return ChatResult(generations=[ChatGeneration(message=made)])
 
 

@@ -22,17 +22,24 @@ _UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km
 _UNIT = "|".join(re.escape(unit) for unit in _UNITS)
 _NUMERAL = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+,\d{1,2}(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
 _LABEL = r"(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=il)|(?<=xl)|(?<=inline)|(?<=xline)|(?<=\dx)"  # "CDP180", "2x2 km"
-_DIGITS = re.compile(rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL}))(?P<gap>\s?-?)(?P<unit>(?:{_UNIT}))?(?![A-WYZa-wyz_])", re.I)
-_ORDINAL = re.compile(r"(?<!\w)(\d+(?:st|nd|rd|th)|first|second|third|fourth|linear|quadratic|cubic|planar)(?=[ -](?:order|degree|deg\b|trend|polynomial|surface))"
-                      r"|(?<!\w)(plane)(?!\w| wave)", re.I)  # fmt: skip
+_DIGITS = re.compile(
+    rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL}))(?P<gap>\s?-?)(?P<unit>(?:{_UNIT}))?(?![A-WYZa-wyz_])", re.I
+)
+_NTH = r"\d+(?:st|nd|rd|th)|first|second|third|fourth|linear|quadratic|cubic|planar"
+_ORDINAL = re.compile(
+    rf"(?<!\w)({_NTH})(?=[ -](?:order|degree|deg\b|trend|polynomial|surface))|(?<!\w)(plane)(?!\w| wave)",
+    re.I,
+)
 _MIXED = re.compile(rf"(?<!\w)((?:\w+) and (?:a |an |one )?(?:half|quarter))(?: of an?| an?)? ?(?P<unit>{_UNIT})(?![A-Za-z])", re.I)
-_SPOKEN_WORDS = sorted((word for word in WORDS if word not in ("a", "an", "first", "second", "third") and not word[0].isdigit()), key=len, reverse=True)
+_SPOKEN_WORDS = sorted(
+    (word for word in WORDS if word not in ("a", "an", "first", "second", "third") and not word[0].isdigit()), key=len, reverse=True
+)
 _SPOKEN = re.compile(
     rf"(?<![\w.])(?P<number>(?:{'|'.join(map(re.escape, _SPOKEN_WORDS))})(?: (?:hundred|thousand))?)"
     rf"(?:[ -](?:(?:a|an|of a|of an) )?(?P<unit>(?:{_UNIT})))?(?![A-Za-z])",
     re.I,
 )
-_JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|\.\.+)\s*$", re.I)  # noqa: RUF001
+_JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|\.\.+)\s*$", re.I)
 
 
 @lru_cache(maxsize=256)
@@ -48,7 +55,7 @@ def quantities(text: str) -> tuple[str, ...]:
         unit = match["unit"] or ""
         unit = LONG.get(unit.lower(), unit)
         end = match.end() if match["unit"] else match.end("number")
-        found.append([match.start(), end, match["number"].replace("−", "-").lstrip("+"), unit])  # noqa: RUF001
+        found.append([match.start(), end, match["number"].replace("−", "-").lstrip("+"), unit])
     for match in _ORDINAL.finditer(text):
         found.append([match.start(), match.end(), match[1] or match[2], ""])
     for match in _MIXED.finditer(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,11 @@ def script(project: Project, identity: str) -> str:
                     raise DataError("E_UNSUPPORTED", f"run {run.id} used {name!r}, a result of another run", "Export that run first.")
                 path, hints = project.origin(name)
                 inputs[name] = (str(path), hints)
-    request = " ".join(run.record["request"].split())
+    request = json.dumps(" ".join(run.record["request"].split()), ensure_ascii=False)  # its quotes escaped: it stands in a docstring
     lines = [
         f'"""Run {run.id} of Moho, repeated without a language model.',
         "",
-        f"The request was: {request!r}",
+        f"The request was: {request}",
         '"""',
         "",
         "from dataclasses import replace",
@@ -87,7 +88,7 @@ def script(project: Project, identity: str) -> str:
         "    result = execute(Call(tool, on, values), data.__getitem__)",
         "    data[name] = replace(result, notes=tuple(notes))",
         "    same = sha256(store.dump(data[name])).hexdigest() == digest",
-        '    print(f"{tool}:", "; ".join(f"{q.label or key} {q}" for key, q in result.facts.items()), "(same bytes)" if same else "(DIFFERENT BYTES)")',
+        '    print(f"{tool}:", "; ".join(f"{q.label or key} {q}" for key, q in result.facts.items()), "same bytes" if same else "DIFFERENT BYTES")',
         "",
         "",
     ]

@@ -1,0 +1,1 @@
+"""Sentence vectors; the literature index will share this house."""

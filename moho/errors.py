@@ -69,5 +69,5 @@ class Missing(MohoError):
     def __str__(self) -> str:
         return self.message
 
-    def __reduce__(self) -> tuple[type, tuple]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type, tuple]:
         return type(self), (self.argument, self.message, self.candidates, self.also)

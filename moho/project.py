@@ -12,6 +12,7 @@ The folder is the catalogue: nothing else has to be kept consistent with it. Tex
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -86,6 +87,8 @@ class Project:
             if not marker.exists():
                 if not create:
                     raise DataError("E_NOT_FOUND", f"there is no Moho project in {folder}", "`moho project add FILE` makes one.")
+                if path.exists() and not path.is_dir():
+                    raise DataError("E_PERM", f"{folder} is a file, not a folder")
                 if path.exists() and any(not p.name.startswith(".") for p in path.iterdir()):
                     raise DataError("E_PERM", f"{folder} is not empty and not a Moho project; it is left as it is", "Name a new folder.")
                 (path / "inputs").mkdir(parents=True, exist_ok=True)
@@ -96,7 +99,8 @@ class Project:
             raise store.disk_error(error, path) from error
         except ValueError as error:
             raise DataError("E_CHANGED", f"{marker.name} of {folder} is damaged: {error}") from error
-        if found.get("schema_version") != SCHEMA:
+        if not isinstance(found, dict) or found.get("schema_version") != SCHEMA:
+            found = found if isinstance(found, dict) else {}
             raise DataError("E_UNSUPPORTED", f"project schema {found.get('schema_version')}, this Moho reads {SCHEMA}")
         return cls(path)
 
@@ -135,18 +139,18 @@ class Project:
         if _stamp(source) != before:
             raise DataError("E_CHANGED", f"{source.name} changed while it was read")
         with self._locked():
-            free = _free_name(name or _plain(source.name), self.catalogue())
+            free = _free_input(_safe(name) if name else _plain(source.name), self.catalogue())
             record = {
                 "name": free, "kind": type(data).__name__, "path": str(source), "sha256": sha, "stamp": list(_stamp(source)), "hints": hints,
                 "line": describe_kind(data), "facts": facts_json(data.summary() | dict(data.facts)), "notes": list(data.notes), "added": time.time(),
             }  # fmt: skip
             store.atomic_write(self.folder / "inputs" / f"{free}.json", _json(record))
-        self._cache[free] = (tuple(record["stamp"]), data)
+        self._cache[free] = (_stamp(source), data)
         return self.catalogue()[free]
 
     def load(self, name: str) -> Data:
         """The data set of this name. An input is read anew when its file changed back and forth; E_CHANGED when it differs."""
-        record = self.folder / "inputs" / f"{name}.json"
+        record = self._record(name)
         if record.exists():
             return self._load_input(name, self._input(record))
         entry = self.catalogue().get(name)
@@ -159,7 +163,7 @@ class Project:
 
     def facts(self, name: str) -> dict[str, Quantity]:
         """The numbers known of a data set without loading it."""
-        record = self.folder / "inputs" / f"{name}.json"
+        record = self._record(name)
         if record.exists():
             return {key: Quantity(**value) for key, value in self._input(record)["facts"].items()}
         for _, step in self._all_steps():
@@ -169,7 +173,7 @@ class Project:
 
     def origin(self, name: str) -> tuple[Path, dict[str, Any]]:
         """The file of an input and the hints it was read with; E_NOT_FOUND for anything else."""
-        record = self.folder / "inputs" / f"{name}.json"
+        record = self._record(name)
         if not record.exists():
             raise DataError("E_NOT_FOUND", f"{name!r} is no input of this project")
         found = self._input(record)
@@ -177,10 +181,13 @@ class Project:
 
     def sha256(self, name: str) -> str:
         """The digest of an input's file as it was added, or of a result."""
-        record = self.folder / "inputs" / f"{name}.json"
+        record = self._record(name)
         if record.exists():
             return str(self._input(record)["sha256"])
         return store.digest(self.catalogue()[name].path)
+
+    def _record(self, name: str) -> Path:
+        return self.folder / "inputs" / f"{_safe(name)}.json"  # never a path out of this folder
 
     def _load_input(self, name: str, record: dict[str, Any]) -> Data:
         from moho.read import read
@@ -207,7 +214,10 @@ class Project:
         for run in sorted((self.folder / "runs").iterdir()):
             for folder in sorted((run / "steps").glob("[0-9]*-*")) if (run / "steps").is_dir() else []:
                 if folder not in self._steps:
-                    self._steps[folder] = json.loads((folder / "step.json").read_bytes())
+                    try:
+                        self._steps[folder] = json.loads((folder / "step.json").read_bytes())
+                    except (OSError, ValueError) as error:
+                        raise DataError("E_CHANGED", f"the record of step {folder.name} of run {run.name} is damaged: {error}") from error
                 yield folder, self._steps[folder]
 
     # -- runs
@@ -241,7 +251,8 @@ class Project:
         for path in sorted((self.folder / "runs").iterdir()):
             if (path / "run.json").exists():
                 run = Run(self, path)
-                rows.append({key: run.record.get(key, "") for key in ("id", "request", "model")} | {"status": run.answer.get("status", "interrupted")})
+                record = run.record
+                rows.append({key: record.get(key, "") for key in ("id", "request", "model")} | {"status": run.answer.get("status", "interrupted")})
         return rows
 
     @contextmanager
@@ -379,7 +390,7 @@ def _input_digest(path: Path) -> str:
     size = path.stat().st_size
     if size <= SAMPLED_ABOVE:
         return store.digest(path)
-    total = store.sha256(str(size).encode())
+    total = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         for i in range(64):
             file.seek(i * (size - (1 << 16)) // 63)
@@ -391,7 +402,23 @@ def _plain(filename: str) -> str:
     """A data set's name from a file's: the stem, without characters that could mislead."""
     stem = re.sub(r"\.(gz|xz|bz2|zip)$", "", filename, flags=re.I)
     stem = re.sub(r"\.[A-Za-z][A-Za-z0-9]{0,6}$", "", stem) or stem
-    return re.sub(r"[^\w .+-]", "_", stem).strip(" .") or "data"
+    return _safe(stem)
+
+
+def _safe(name: str) -> str:
+    """`name` without characters that could mislead or lead out of a folder."""
+    return re.sub(r"[^\w .+()-]", "_", name).strip(" .") or "data"
+
+
+def _free_input(wanted: str, taken: Mapping[str, Any]) -> str:
+    """`wanted`, or it with a number behind; another 'line 12' is 'line 12 (2)', for 'line 2' may be a line of its own."""
+    folded = {name.casefold() for name in taken}
+    if not wanted[-1:].isdigit():
+        return _free_name(wanted, taken)
+    number = 1
+    while (name := wanted if number == 1 else f"{wanted} ({number})").casefold() in folded:
+        number += 1
+    return name
 
 
 def _free_name(wanted: str, taken: Mapping[str, Any]) -> str:

@@ -280,7 +280,8 @@ class Stations(Data):
         """(easting or longitude, northing or latitude)."""
         if self.longitude is not None and self.latitude is not None:
             return self.longitude, self.latitude
-        assert self.x is not None and self.y is not None
+        assert self.x is not None
+        assert self.y is not None
         return self.x, self.y
 
 

@@ -42,7 +42,17 @@ def looks_like(head: bytes, path: Path) -> bool:
         return False
     shares = [np.mean([bool(NUMBER.match(cell)) for cell in re.split(r"[,;\t| ]+", line.strip(" ,;\t|"))]) for line in lines]
     numbers = sum(share >= 0.3 for share in shares)
-    return bool(numbers >= max(1.0, 0.5 * (len(lines) - 1)))
+    return bool(numbers >= max(1.0, 0.5 * (len(lines) - 1))) and _in_columns(lines)
+
+
+def _in_columns(lines: list[str]) -> bool:
+    """Whether most lines have the same number of fields, two or more, by one of the separators: prose with numbers has not."""
+    for separator in (r"\t", r"\|", ";", ",", r"\s+"):
+        fields = Counter(len(re.split(separator, line.strip())) for line in lines)
+        count, most = max(fields.items(), key=lambda item: (item[1], item[0]))
+        if count >= 2 and most >= 0.6 * len(lines):
+            return True
+    return False
 
 
 def read_table(path: str | Path, *, delimiter: str | None = None, decimal: str | None = None) -> Data:

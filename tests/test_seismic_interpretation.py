@@ -11,6 +11,7 @@ import pytest
 
 from moho.agent.tools.seismic_interpretation import attributes, fault_likelihood, track_horizon
 from moho.agent.tools.seismic_modelling import ricker
+from moho.encoders.synthetic import earth
 from moho.errors import Refusal
 from moho.survey import Array, Seismic
 
@@ -108,6 +109,26 @@ def test_horizon_ends_where_the_reflector_ends() -> None:
     horizon = track_horizon(Seismic(data=data.astype(np.float32), dt=DT), 61, 0.6)
     assert np.isfinite(horizon.time[:88]).all()
     assert np.isnan(horizon.time[100:]).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_horizon_is_right_where_it_is_tracked_and_ends_at_faults(seed: int) -> None:
+    made = earth(seed)
+    line, fault = made.section, made.truth["faults"][0]
+    ended = 0
+    for time in list(made.truth["horizons"].values())[2:5]:
+        horizon = track_horizon(line, int(line.numbers[60]), float(time[60]))
+        tracked = np.isfinite(horizon.time)
+        known = tracked & np.isfinite(time)
+        error = (horizon.time - time - (horizon.time[60] - time[60]))[known] / line.dt  # a top is anywhere on its wavelet
+        assert np.mean(np.abs(error) <= 2) >= 0.95
+        assert horizon.facts["tracked"].value == pytest.approx(100 * tracked.mean(), abs=0.01)
+        if not tracked.all():
+            lost = next(note for note in horizon.notes if note.startswith("lost at CDP"))
+            crossing = np.interp(float(np.nanmean(time)), line.times, fault["cdp_at_time"])
+            assert float(lost.split("CDP ")[1].split(":")[0]) == pytest.approx(crossing, abs=12)
+            ended += 1
+    assert ended
 
 
 def test_teapot_reflector_is_tracked_to_both_ends(shared: Path) -> None:

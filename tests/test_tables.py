@@ -220,6 +220,7 @@ def test_words_of_a_file_are_made_safe(write) -> None:
 def test_prose_is_no_table() -> None:
     assert looks_like(LAND.encode(), Path("t.csv"))
     assert not looks_like(b"The quick brown fox.\nJumps over it.\n", Path("t.txt"))
+    assert not looks_like(b"# data\n\nSource: 12, 13\n\n14 359 stations\n2 files\n- 1 was cut, 0.5 % of 3\n", Path("README.md"))
 
 
 def test_f3_interpretation_goes_with_its_well(shared: Path) -> None:

@@ -1,0 +1,1 @@
+"""The tools, by discipline and stage. Importing a module registers its functions."""

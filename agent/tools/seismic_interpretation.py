@@ -110,7 +110,9 @@ def track_horizon(
 
     The seed snaps to the nearest peak or trough within `window`; neighbouring traces are compared in a window of that much either
     side, steps are guided by the local dip (gradient structure tensor) and reach up to half a window a trace. Tracking ends
-    where five traces running correlate below 0.4; each pick is moved to the peak or trough itself, between samples.
+    where five traces running correlate below 0.4, and where the reflectors within three windows of the track do not match from one
+    side of a trace to the other (correlation below 0.5), or match better shifted: a fault of more throw than the track can step over.
+    Each pick is moved to the peak or trough itself, between samples.
     """
     in_time(line, "a seed in seconds")
     data, live, notes = amplitudes(line)
@@ -132,8 +134,10 @@ def track_horizon(
         _follow(path, score, seed, side, similarity, slope, reward, reach)
     confidence = np.clip(score, 0, 1)
     confidence[seed] = 1
-    kept = _continuous(confidence, seed) & live
     at = np.array([_refined(data[i], path[i], sign) for i in range(count)])
+    kept = _continuous(confidence, seed)
+    kept, breaks = _unbroken(data, at, kept, seed, half, live)
+    kept &= live
     track = np.where(kept, line.t0 + line.dt * at, np.nan)
     confidence = np.where(kept, confidence, 0.0)
     number = np.flatnonzero(kept)
@@ -154,7 +158,12 @@ def track_horizon(
         more.append(f"weakest correlation {confidence[weakest]:.2f} at CDP {int(line.numbers[weakest])}: look there for a fault or a jump of event")
     if len(number) < count:
         span = [int(n) for n in line.numbers[number[[0, -1]]]]
-        more.append(f"tracked from CDP {span[0]} to {span[1]}; elsewhere neighbours correlate below 0.4, or a trace is dead")
+        more.append(f"tracked from CDP {span[0]} to {span[1]}; elsewhere the event is lost: neighbours no longer match, or a trace is dead")
+    for i, shift, match in breaks:
+        words = f"lost at CDP {int(line.numbers[i])}: the reflectors beyond do not match those before"
+        if match > 0.7:
+            words += f"; {abs(shift) * line.dt:.3f} s {'deeper' if shift > 0 else 'shallower'} they do (correlation {match:.2f}), as beyond a fault"
+        more.append(words)
     return Horizon(
         title=f"horizon of {line.title} at CDP {cdp}, {time:g} s".strip(),
         facts=facts,
@@ -504,6 +513,52 @@ def _continuous(confidence: Array, seed: int) -> Array:
                 break
             kept[i] = True
     return kept
+
+
+def _unbroken(data: Array, at: Array, kept: Array, seed: int, half: int, live: Array) -> tuple[Array, list[tuple[int, float, float]]]:
+    """`kept` up to the first break either side of the seed, and the breaks: (trace, shift in samples towards its far side, correlation).
+
+    The stack of six traces along the track before a trace is correlated with that of six beyond it, two left out between them.
+    """
+    match, shift, best = _across(data, at, half, live)
+    lost = (match < 0.5) | ((best > match + 0.15) & (np.abs(shift) > 2))
+    kept, breaks = kept.copy(), []
+    for side in (1, -1):
+        order = np.arange(seed + side, len(data) if side > 0 else -1, side)
+        order = order[kept[order]]
+        bad = np.flatnonzero(lost[order])
+        if not len(bad):
+            continue
+        run = order[bad[0] :][: 1 + int(np.argmin(np.append(lost[order[bad[0] :]], False)))]
+        worst = int(run[np.argmin((match - np.maximum(best, 0.5))[run])])
+        kept[order[bad[0] + 1 :]] = False  # the stacks see a break a little before the track reaches it
+        breaks.append((int(run[0]) + side, side * float(shift[worst]), float(best[worst])))
+    return kept, breaks
+
+
+def _across(data: Array, at: Array, half: int, live: Array) -> tuple[Array, Array, Array]:
+    """(correlation across each trace along the track, shift in samples that correlates best, its correlation); 1, 0, 1 at the ends."""
+    count, samples = data.shape
+    core, far = 3 * half, 3 * half
+    offsets = np.arange(-core - far, core + far + 1)
+    place = at[:, None] + offsets
+    low = np.clip(np.floor(place).astype(int), 0, samples - 2)
+    part = np.clip(place - low, 0, 1)
+    row = np.arange(count)[:, None]
+    flat = np.where((place >= 0) & (place <= samples - 1), data[row, low] * (1 - part) + data[row, low + 1] * part, 0)
+    flat = np.where(live[:, None], flat / (np.sqrt(np.mean(flat[:, far:-far] ** 2, axis=1, keepdims=True)) + 1e-30), 0)
+    weight = np.hanning(2 * core + 3)[1:-1]
+    match, shift, best = np.ones(count), np.zeros(count), np.ones(count)
+    for i in range(4, count - 4):
+        before, beyond = flat[max(0, i - 8) : i - 2].sum(axis=0), flat[i + 3 : i + 9].sum(axis=0)
+        model = before[far:-far]
+        views = np.lib.stride_tricks.sliding_window_view(beyond, len(model))
+        top = views @ (weight * model)
+        bottom = np.sqrt((weight @ model**2) * (views**2 @ weight))
+        likeness = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 1e-12)
+        n = int(likeness.argmax())
+        match[i], shift[i], best[i] = likeness[far - 1 : far + 2].max(), n - far, likeness[n]
+    return match, shift, best
 
 
 def _refined(trace: Array, sample: int, sign: int) -> float:

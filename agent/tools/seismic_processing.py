@@ -132,13 +132,14 @@ def gain_agc(
         floor = 1e-7 * rms.max(axis=1, keepdims=True)  # below the precision of the samples: silence, not signal
         out[start : start + CHUNK] = np.divide(part, rms, out=np.zeros_like(part), where=rms > floor)
     facts = {
-        "window": Quantity(round((2 * half + 1) * line.dt, 9), "s", "AGC window"),
+        "window": Quantity(round(float(window), 9), "s", "AGC window"),
         "rms": Quantity(_rms(out, live), "", "rms after AGC"),
         "dead_traces": Quantity(int((~live).sum()), "", "dead traces, left dead"),
     }
     words = "AGC output has an rms near 1: relative amplitudes along a trace are not preserved"
+    length = f"the window is centred on its sample: {2 * half + 1} samples, {half * line.dt:g} s either side"
     extra = {"unit": ""} if isinstance(line, Seismic) else {}
-    return line.made(facts=facts, notes=(words, *notes), data=out, **extra)
+    return line.made(facts=facts, notes=(words, length, *notes), data=out, **extra)
 
 
 @tool(

