@@ -103,7 +103,7 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def ask(
     request: Annotated[str, typer.Argument(help="What you want, in words; - reads standard input.")] = "",
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Files to add first.")] = None,
+    data: Annotated[list[Path] | None, typer.Option("--data", help="Files to add first; the request is then about these.")] = None,
     project: Folder = None,
     model: Model = None,
     thread: Annotated[str, typer.Option("--thread", help="Continue this conversation; 'last' for the latest.")] = "",
@@ -124,8 +124,10 @@ def ask(
     if len(words) > 8000:
         raise typer.BadParameter(f"a request may have 8000 characters, this one has {len(words)}")
     place = open_project(project)
+    focus = []
     for path in data or []:
         entry = place.add(path)
+        focus.append(entry.name)
         say(f"data: “{entry.name}” {entry.line}")
     if thread == "last":
         thread = next(
@@ -136,7 +138,7 @@ def ask(
         loaded = make_model(spec)
         agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress)
         decided = True if approve else False if reject else None
-        outcome = agent.resume(thread, approved=decided) if continuing else agent.ask(words, thread=thread)
+        outcome = agent.resume(thread, approved=decided) if continuing else agent.ask(words, thread=thread, focus=focus)
         interactive = sys.stdin.isatty() and sys.stderr.isatty() and not (no_input or as_json)
         while interactive and outcome.status == "question":
             say(outcome.answer)
@@ -217,9 +219,8 @@ def batch(
             if resume and target.exists():
                 continue
             try:
-                for path in row.get("data", []):
-                    place.add(path)
-                result = agent.ask(row["request"]).json()
+                focus = [place.add(path).name for path in row.get("data", [])]
+                result = agent.ask(row["request"], focus=focus).json()
             except MohoError as error:
                 result = {"schema_version": 1, "status": "failed", "code": error.code, "answer": str(error)}
             failed += result["status"] == "failed"

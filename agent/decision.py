@@ -79,7 +79,7 @@ def write_call(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def write_answer(keys: Sequence[str]) -> str:
-    """The line an answer is written as: keys like `1.energy_band`, or `1.traces!="600"` for a premise that it corrects."""
+    """The line an answer is written as: keys like `1.energy_band`, or `1.traces!="600"` where the person took it to be 600."""
     return f"answer({', '.join(keys)})"
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,8 @@ from moho.agent import act, guard, ledger, offer, prompts
 from moho.agent.registry import Call, estimate, find_tool, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
-from moho.project import Project, Run, StepRecord
+from moho.project import Entry, Project, Run, StepRecord
+from moho.survey import KINDS
 from moho.units import OutOfBounds, Quantity
 
 Node = Literal["think", "guard", "act", "check", "__end__"]
@@ -104,14 +105,19 @@ class Agent:
 
     # -- doors call these
 
-    def ask(self, request: str, *, thread: str = "") -> Outcome:
-        """The outcome of a request, on a new thread or as the next turn of an old one."""
+    def ask(self, request: str, *, thread: str = "", focus: Sequence[str] = ()) -> Outcome:
+        """The outcome of a request, on a new thread or as the next turn of an old one.
+
+        `focus` names the data sets this thread is about; it then sees those and what it makes itself, not the rest of the project.
+        """
         thread = thread or secrets.token_hex(6)
         run = self.project.start(request, model=self.name, thread=thread)
         fresh: dict[str, Any] = {
             "run": run.id, "calls": [], "status": "", "answer": "", "about": [], "candidates": [], "code": "", "numbers": [],
-            "attempts": 0, "sent_back": False, "turns": 0,
+            "attempts": 0, "sent_back": False, "turns": 0, "runs": [run.id],
         }  # fmt: skip
+        if focus:
+            fresh["focus"] = list(focus)
         config = self._config(thread)
         repairs = self._repairs(config)
         return self._invoke(fresh | {"messages": [*repairs, HumanMessage(request)]}, config, run)
@@ -137,7 +143,7 @@ class Agent:
         run = self.project.run(state["run"])
         if words := self._spent(run, state["turns"]):
             return {"status": "failed", "code": "E_BUDGET", "answer": words, "messages": []}
-        entries = self.project.catalogue()
+        entries = self._entries(state)
         kinds = {name: entry.kind for name, entry in entries.items()}
         request = _request(state)
         used = [step.tool for step in run.steps()]
@@ -169,7 +175,7 @@ class Agent:
                 return _closed(last, self._control(call["name"], call["args"], run, state))
             try:
                 arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
-                ready = prepare(call["name"], arguments, self.project.kinds())
+                ready = prepare(call["name"], arguments, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
                 again = next((s for s in run.steps() if not s.error and s.tool == ready.tool and dict(s.arguments) == ready.arguments), None)
                 if again is not None:
                     raise ValueError(f"step {again.id} has done exactly this; answer from its result")
@@ -255,6 +261,14 @@ class Agent:
 
     # -- below
 
+    def _entries(self, state: Conversation) -> dict[str, Entry]:
+        """The data sets this thread sees."""
+        entries = self.project.catalogue()
+        focus, runs = state.get("focus"), set(state.get("runs", []))
+        if not focus:
+            return entries
+        return {name: e for name, e in entries.items() if name in focus or (e.source.startswith("run ") and e.source.split(" ")[1] in runs)}
+
     def _build(self) -> StateGraph[Conversation]:
         graph = StateGraph(Conversation)
         graph.add_node("think", self._think)
@@ -291,7 +305,8 @@ class Agent:
     def _control(self, name: str, arguments: Mapping[str, Any], run: Run, state: Conversation) -> dict[str, Any]:
         """The end of a turn that the model chose: a question or a refusal. Its words pass the ledger like any answer."""
         about = str(arguments.get("about", ""))
-        words = str(arguments.get("question" if name == "ask" else "reason", "")) or (f"What is the {about}?" if name == "ask" else "This cannot be done.")
+        words = str(arguments.get("question" if name == "ask" else "reason", ""))
+        words = words or (f"What is the {about}?" if name == "ask" else "This cannot be done.")
         steps = [step for step in run.steps() if not step.error]
         checked = ledger.check(words, steps, _conversation(state), list(self.project.catalogue()))
         said = {"answer": checked.text, "numbers": [number.json() for number in checked.numbers]}

@@ -8,17 +8,23 @@ precision they are written with. What has no source goes back to the model once 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from moho.agent.quantities import quantities
+from moho.agent.quantities import SPOKEN_QUANTITY, quantities
 from moho.project import StepRecord
 from moho.units import Quantity, Unit, parse
 
 STRUCK = "[number struck: no source]"
 _BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
-_NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w]|\.\d)")
+# A number may have its unit glued to it ("37Hz") or follow a label ("CDP412"); the digits of "S1", "WGS84", "kg/m3" and "3D" are words.
+_NUMBER = re.compile(
+    r"(?:(?<![^\W_])(?<!\w_)(?<!\d\.)|(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=trace)|(?<=line))"
+    r"(?![1-4]-?d\b)[-+−]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+|[¼-¾⅐-⅞])(?:e[-+]?\d+|[⁰¹²³⁴-⁹⁻]+)?(?!\d|\.\d)",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,11 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
     pieces: list[str] = []
     unbound: list[str] = []
     sources = _sources(steps, facts)
-    spoken = {_plain(word) for word in re.findall(_NUMBER, request)} | _said(request)
-    words = {*names, *(q.label for q in facts.values() if re.search(r"\d", q.label))}  # names and labels hold digits of their own
+    heard = {_plain(word) for word in re.findall(_NUMBER, request)} | _said(request)
+    labels = {q.label for q in facts.values() if re.search(r"\d", q.label)}
+    words = {*names, *labels, *(f"step {step.id}" for step in steps)}  # these hold digits of their own
     words |= {word[:1].upper() + word[1:] for word in words}
-    protected = re.compile("|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)) if any(words) else None
+    protected = _whole(words)
 
     def resolve(match: re.Match[str]) -> str:
         step, key = int(match[1]), match[2]
@@ -68,12 +75,12 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
 
     def look_up(match: re.Match[str]) -> str:
         written = match[0]
-        value = float(_plain(written))
+        value = _value(written)
         for key, source in sources:
             if abs(key - value) <= _precision(written) + 1e-9 * abs(value):
                 numbers.append(Bound(written, value, source[1], source[0]))
                 return written
-        if _plain(written) in spoken or f"{value:g}" in spoken:
+        if _plain(written) in heard or f"{value:g}" in heard:
             numbers.append(Bound(written, value, "", "request"))
             return written
         unbound.append(written)
@@ -88,12 +95,19 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
 
 
 def _outside(text: str, look_up: Any, protected: re.Pattern[str] | None) -> str:
-    """Numbers looked up everywhere but inside the names of data sets."""
-    if protected is None:
-        return _NUMBER.sub(look_up, text)
+    """Numbers, in digits or in words with a unit, looked up everywhere but inside the names of data sets."""
     pieces, position = [], 0
-    for match in protected.finditer(text):
-        pieces += [_NUMBER.sub(look_up, text[position : match.start()]), match[0]]
+    for match in protected.finditer(text) if protected is not None else ():
+        pieces += [_checked(text[position : match.start()], look_up), match[0]]
+        position = match.end()
+    return "".join([*pieces, _checked(text[position:], look_up)])
+
+
+def _checked(text: str, look_up: Any) -> str:
+    """`text` with `look_up` of every number in it."""
+    pieces, position = [], 0
+    for match in SPOKEN_QUANTITY.finditer(text):
+        pieces += [_NUMBER.sub(look_up, text[position : match.start()]), look_up(re.match(r".*", match[1])), text[match.end(1) : match.end()]]
         position = match.end()
     return "".join([*pieces, _NUMBER.sub(look_up, text[position:])])
 
@@ -105,13 +119,24 @@ def _sources(steps: Sequence[StepRecord], facts: Mapping[tuple[int, str], Quanti
         for value in quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]:
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 found.append((float(value), (f"step:{step}:{key}", quantity.unit)))
-            elif isinstance(value, str):
-                found += [(float(_plain(word)), (f"step:{step}:{key}", "")) for word in _NUMBER.findall(value)]
+            elif isinstance(value, str):  # a time, a list of curves
+                found += [(float(word), (f"step:{step}:{key}", "")) for word in re.findall(r"\d+(?:\.\d+)?", value)]
     for record in steps:
-        for key, value in record.arguments.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                found.append((float(value), (f"step:{record.id}:{key}", "")))
+        for key, given in record.arguments.items():
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    found.append((float(value), (f"step:{record.id}:{key}", "")))
     return found
+
+
+def _whole(words: set[str]) -> re.Pattern[str] | None:
+    """Names and labels as whole words; a name that is nothing but a number only in quotation marks."""
+    parts = [
+        rf"“{re.escape(word)}”" if _NUMBER.fullmatch(word) else rf"(?<![\w.]){re.escape(word)}(?!\w|\.\d)"
+        for word in sorted(words, key=len, reverse=True)
+        if word
+    ]
+    return re.compile("|".join(parts)) if parts else None
 
 
 def _said(request: str) -> set[str]:
@@ -130,7 +155,17 @@ def _plain(written: str) -> str:
 
 def _precision(written: str) -> float:
     """Half a unit of the last digit written: '8.5' stands for 8.45 to 8.55, '534' for nothing else among whole numbers."""
-    plain = _plain(written).lower()
+    plain = _plain(written).lower() if written[-1:].isdecimal() else "0.00"
     mantissa, _, exponent = plain.partition("e")
     decimals = len(mantissa.partition(".")[2])
-    return float(0.4999999 * 10.0 ** (int(exponent or 0) - decimals))
+    half = float(0.4999999 * 10.0 ** (int(exponent or 0) - decimals))
+    return min(half, 0.05 * abs(float(plain))) if exponent else half  # "1e3" is not 534
+
+
+def _value(written: str) -> float:
+    try:
+        return float(_plain(written))
+    except ValueError:
+        if match := re.fullmatch(r"(-?)([¼-¾⅐-⅞])", _plain(written)):
+            return unicodedata.numeric(match[2]) * (-1 if match[1] else 1)
+        return parse(written, Unit("")) if written[:1].isalpha() else float("nan")  # a power has no source

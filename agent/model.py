@@ -22,7 +22,7 @@ from langchain_core.runnables import Runnable
 from moho.agent import decision
 from moho.agent.registry import MARK
 from moho.errors import DataError
-from moho.units import Quantity
+from moho.units import Quantity, Unit, parse
 
 
 def make(spec: str, *, key: str = "", network: bool = False) -> BaseChatModel:
@@ -110,7 +110,7 @@ def message(line: str, situation: decision.Situation, identity: str) -> AIMessag
 
 
 def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> str:
-    """Sentences that state the named results, each number a binding; a premise that differs is corrected."""
+    """Sentences that state the named results, each number a binding; what the person took for granted is corrected where it differs."""
     facts = {f"{step.id}.{key}": quantity for step in done for key, quantity in step.facts.items()}
     made = [f"“{step.result}”" for step in done if step.result]
     sentences = [f"Made {' and '.join(made)}."] if made else []
@@ -118,8 +118,26 @@ def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> s
         label = facts[key].label if key in facts else ""  # an unknown key goes back from the ledger
         label = label or key.partition(".")[2].replace("_", " ")
         words = f"{label[:1].upper()}{label[1:]}: {{s{key}}}"
-        sentences.append(f"{words}, not {premise}." if premise else f"{words}.")
+        wrong = premise and key in facts and differs(premise, facts[key])
+        sentences.append(f"{words}, not {premise}." if wrong else f"{words}.")
     return " ".join(sentences)
+
+
+def differs(premise: str, quantity: Quantity) -> bool:
+    """Whether what the person said a number to be is another number than was measured, at the precision they said it with.
+
+    >>> differs("600", Quantity(534)), differs("4 ms", Quantity(4.0, "ms")), differs("8.5 Hz", Quantity([8.48, 40.3], "Hz"))
+    (True, False, False)
+    """
+    try:
+        said = parse(premise, Unit(quantity.unit if quantity.unit != "unknown" else ""))
+        digits = premise.partition(" ")[0].partition(".")[2]
+    except ValueError:
+        return True
+    scale = abs(said / parse(premise.partition(" ")[0], Unit(""))) if said else 1.0  # of the unit they wrote
+    values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
+    near = 0.5 * 10.0 ** -len([c for c in digits if c.isdigit()]) * scale
+    return not any(isinstance(v, (int, float)) and abs(v - said) <= (near if isinstance(v, float) else 1e-9) for v in values)
 
 
 class ScriptedChat(BaseChatModel):

@@ -16,22 +16,20 @@ import numpy as np
 from moho.agent.registry import Tool, load_tools
 from moho.settings import home
 
-MANY = 8  # tools a small model is offered
+MANY = 7  # tools a small model is offered
 
 
 def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY) -> list[str]:
-    """Names of tools for a request, in alphabetical order: those whose data are there, by nearness, and the nearest of the others.
+    """Names of tools for a request, nearest first: those whose data are there, and the two nearest of all even if theirs are missing.
 
-    The nearest tool of all is offered even when its data are missing, so that the refusal can say what is missing; tools used
-    already stay on offer.
+    A tool whose data are missing stays on offer so that the refusal can say what is missing; tools used already stay, too.
     """
     ranked = rank(request)
     held = set(kinds.values())
     tools = load_tools()
-    fitting = [name for name in ranked if fits(tools[name], held)]
-    missing = [name for name in ranked[:2] if name not in fitting]
-    chosen = dict.fromkeys([*missing, *dict.fromkeys(used), *fitting])
-    return sorted(list(chosen)[:many])
+    open_ = [name for position, name in enumerate(ranked) if position < 2 or fits(tools[name], held)]
+    chosen = [*dict.fromkeys(used), *(name for name in open_ if name not in used)][:many]
+    return sorted(chosen, key=ranked.index)
 
 
 def fits(tool: Tool, held: set[str]) -> bool:

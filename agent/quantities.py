@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from moho.agent.registry import Argument
-from moho.units import SPELLINGS, WORDS, Unit, parse
+from moho.units import SPELLINGS, SPOKEN, WORDS, Unit, parse
 
 LONG = {
     "seconds": "second", "second": "second", "milliseconds": "ms", "millisecond": "ms", "microseconds": "us", "hertz": "Hz",
@@ -19,12 +19,18 @@ LONG = {
     "minutes": "min", "percent": "%", "per cent": "%", "kg per cubic metre": "kg/m3",
 }  # fmt: skip
 _UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km/s", "Ohm.m"}, key=len, reverse=True)
+_ORDERS = {"first", "second", "third", "fourth", "fifth", "linear", "quadratic", "cubic", "plane", "planar", "1st", "2nd", "3rd", "4th", "5th"}
+_LOWER = {unit.lower() for unit in _UNITS}
 _UNIT = "|".join(re.escape(unit) for unit in _UNITS)
-_NUMERAL = r"(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+,\d{1,2}(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
-_LABEL = r"(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=il)|(?<=xl)|(?<=inline)|(?<=xline)|(?<=\dx)"  # "CDP180", "2x2 km"
+_NUMERAL = r"(?:\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?![\d,])|\d{1,3}(?: \d{3})* 000(?!\d)|\d+,\d{1,2}(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_LABEL = r"(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=il)|(?<=xl)|(?<=inline)|(?<=xline)|(?<=\dx)|(?<=\.\.)"  # "CDP180", "2x2 km"
 _DIGITS = re.compile(
-    rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL}))(?P<gap>\s?-?)(?P<unit>(?:{_UNIT}))?(?![A-WYZa-wyz_])", re.I
+    rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL})(?: (?:hundred|thousand))?)"
+    rf"(?P<gap>\s?-?)(?P<unit>(?:{_UNIT})(?!\s?=))?(?![A-WYZa-wyz_])",
+    re.I,
 )
+_NAMED = re.compile(r"(?<!\w)(?!cdp|cmp|shot|il\d|xl\d|inline|xline)([A-Za-z]\w*)-$", re.I)  # "F02-1": a name, not a number
+_FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _NTH = r"\d+(?:st|nd|rd|th)|first|second|third|fourth|linear|quadratic|cubic|planar"
 _ORDINAL = re.compile(
     rf"(?<!\w)({_NTH})(?=[ -](?:order|degree|deg\b|trend|polynomial|surface))|(?<!\w)(plane)(?!\w| wave)",
@@ -32,13 +38,14 @@ _ORDINAL = re.compile(
 )
 _MIXED = re.compile(rf"(?<!\w)((?:\w+) and (?:a |an |one )?(?:half|quarter))(?: of an?| an?)? ?(?P<unit>{_UNIT})(?![A-Za-z])", re.I)
 _SPOKEN_WORDS = sorted(
-    (word for word in WORDS if word not in ("a", "an", "first", "second", "third") and not word[0].isdigit()), key=len, reverse=True
+    (word for word in WORDS if word not in ("a", "an", "first", "second", "third", "plane", "planar") and not word[0].isdigit()), key=len, reverse=True
 )
 _SPOKEN = re.compile(
-    rf"(?<![\w.])(?P<number>(?:{'|'.join(map(re.escape, _SPOKEN_WORDS))})(?: (?:hundred|thousand))?)"
+    rf"(?<![\w.])(?P<number>(?:{SPOKEN}|{'|'.join(map(re.escape, _SPOKEN_WORDS))})(?: (?:hundred|thousand))?)"
     rf"(?:[ -](?:(?:a|an|of a|of an) )?(?P<unit>(?:{_UNIT})))?(?![A-Za-z])",
     re.I,
 )
+SPOKEN_QUANTITY = re.compile(rf"(?<!\w)({SPOKEN}|half an?|half|(?:a )?quarter(?: of an?)?)[ -](?:{_UNIT})(?![A-Za-z])", re.I)  # "thirty-seven Hz"
 _JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|\.\.+)\s*$", re.I)
 
 
@@ -51,7 +58,11 @@ def quantities(text: str) -> tuple[str, ...]:
     """
     found: list[list[str | int]] = []  # start, end, number, unit
     text = re.sub(r"\b(?:minus|negative) (?=[\d.])", "-", text, flags=re.I)
+    text = re.sub(r"(\d*) ?([½¼¾])", lambda m: f"{int(m[1] or 0) + _FRACTIONS[m[2]]:g}", text)
+    text = re.sub(rf"(?<![\d/.])(?:(\d+) )?1/2(?= ?(?:{_UNIT})(?![A-Za-z]))", lambda m: f"{m[1] or 0}.5", text)
     for match in _DIGITS.finditer(text):
+        if (named := _NAMED.search(text, 0, match.start())) and named[1].lower() not in _LOWER:
+            continue
         unit = match["unit"] or ""
         unit = LONG.get(unit.lower(), unit)
         end = match.end() if match["unit"] else match.end("number")
@@ -62,6 +73,9 @@ def quantities(text: str) -> tuple[str, ...]:
         found.append([match.start(), match.end(), f"{match[1]} {match['unit']}", ""])
     for match in _SPOKEN.finditer(text):
         if match["number"].lower() in ("half", "quarter") and not match["unit"]:
+            continue
+        if match["unit"] and re.fullmatch(SPOKEN, match["number"], re.I):
+            found.append([match.start(), match.end(), re.sub(r"[\s-]+", " ", match["number"]), LONG.get(match["unit"].lower(), match["unit"])])
             continue
         whole = match.group(0) if match["unit"] else match["number"]
         found.append([match.start(), match.start() + len(whole), re.sub(r"[\s-]+", " ", whole), ""])
@@ -94,6 +108,8 @@ def candidates(text: str, argument: Argument) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _fits(written: str, unit: Unit, integer: bool) -> bool:
+    if unit.symbol and written in _ORDERS:
+        return False
     try:
         value = parse(written, Unit(unit.symbol))
     except ValueError:

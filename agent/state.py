@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Annotated, Any, TypedDict
 
 from langchain_core.messages import AnyMessage
@@ -13,6 +14,8 @@ class Conversation(TypedDict, total=False):
 
     messages: Annotated[list[AnyMessage], add_messages]
     run: str  # id of the run under way
+    runs: Annotated[list[str], operator.add]  # ids of all runs of this thread
+    focus: list[str]  # data sets the thread is about; absent for the whole project
     calls: list[dict[str, Any]]  # prepared calls: {"id", "call", "notes"}
     status: str  # "" while under way, then answered | question | refused | failed
     answer: str

@@ -1,4 +1,4 @@
-"""Opening and reading SEG-Y beside segyio, in turn: `python benchmarks/segy.py --size 200 --repeats 7`.
+"""Opening and reading SEG-Y beside segyio, in turn: `python -m benchmarks.segy --size 200 --repeats 7`.
 
 Answers are compared before anything is timed. Reading goes through the public `read_segy`, with its child process, header checks and
 statistics; opening is the layout with its checks, and for a volume the public door.
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import segyio
 
+from benchmarks.table import Row, medians
 from moho.segy import load, read_segy
 from moho.segy_layout import read_layout
 from moho.survey import Volume
@@ -86,6 +87,20 @@ def compare(what: str, theirs: Callable[[Path], object], ours: Callable[[Path], 
     rate = f", {megabytes / a:.0f} and {megabytes / b:.0f} MB/s" if inner == 1 else ""
     print(f"{what}: segyio {a * 1e3:.3f} ms, moho {b * 1e3:.3f} ms{rate}; rate {a / b:.2f} of segyio's, time {b / a:.2f}")
     return a / b
+
+
+def measure(size: float = 200) -> list[Row]:
+    """Rows of the common table."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ieee.sgy"
+        make(path, size, 5)
+        assert np.array_equal(moho_read(path), segyio_read(path))
+        rows = []
+        for name, ours, theirs, inner, bound in (("open", moho_open, segyio_open, 50, 1.2), ("read", moho_read, segyio_read, 1, 1.25)):
+            seconds = medians(7, *(lambda _, f=f, inner=inner: [f(path) for _ in range(inner)] for f in (ours, theirs)))
+            a, b = (1e3 * one / inner for one in seconds)
+            rows.append(Row(f"{name} SEG-Y, {size:g} MB", a, "ms", b, "segyio", ratio_at_most=bound))
+    return rows
 
 
 def main() -> int:

@@ -75,7 +75,8 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: dict[str, tuple[tuple[Any, ...], Data]] = {}
-        self._steps: dict[Path, dict[str, Any]] = {}
+        self._steps: dict[str, dict[str, Any]] = {}  # a kept step never changes
+        self._listed: dict[str, tuple[int, list[str]]] = {}
         self._inputs: dict[Path, dict[str, Any]] = {}
 
     @classmethod
@@ -113,8 +114,9 @@ class Project:
         for folder, step in self._all_steps():
             result = step["result"]
             if result and result.get("name"):
-                where = f"run {folder.parent.parent.name} step {step['id']}"
-                entries[result["name"]] = Entry(result["name"], result["kind"], result["line"], where, folder / "result.npz", step["finished"])
+                path = Path(folder, "result.npz")
+                where = f"run {path.parents[2].name} step {step['id']}"
+                entries[result["name"]] = Entry(result["name"], result["kind"], result["line"], where, path, step["finished"])
         return entries
 
     def kinds(self) -> dict[str, type[Data]]:
@@ -210,21 +212,40 @@ class Project:
                 raise DataError("E_CHANGED", f"the project's record of {path.stem} is damaged: {error}") from error
         return self._inputs[path]
 
-    def _all_steps(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        for run in sorted((self.folder / "runs").iterdir()):
-            for folder in sorted((run / "steps").glob("[0-9]*-*")) if (run / "steps").is_dir() else []:
-                if folder not in self._steps:
-                    try:
-                        self._steps[folder] = json.loads((folder / "step.json").read_bytes())
-                    except (OSError, ValueError) as error:
-                        raise DataError("E_CHANGED", f"the record of step {folder.name} of run {run.name} is damaged: {error}") from error
-                yield folder, self._steps[folder]
+    def _all_steps(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for run in sorted(os.listdir(self.folder / "runs")):
+            for folder in self._kept(f"{self.folder}/runs/{run}/steps"):
+                yield folder, self._step(folder)
+
+    def _kept(self, steps: str) -> list[str]:
+        """The folders of a run's kept steps in order. A listing serves again while the folder is as it was, and was not just written."""
+        try:
+            changed = os.stat(steps).st_mtime_ns
+            known = self._listed.get(steps)
+            if known is not None and known[0] == changed:
+                return known[1]
+            found = sorted(f"{steps}/{name}" for name in os.listdir(steps) if name[0].isdigit() and "-" in name)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        if time.time_ns() - changed > 2_000_000_000:  # within the clock's grain a second change would not show
+            self._listed[steps] = (changed, found)
+        return found
+
+    def _step(self, folder: str) -> dict[str, Any]:
+        if folder not in self._steps:
+            try:
+                with open(f"{folder}/step.json", "rb") as file:
+                    self._steps[folder] = json.loads(file.read())
+            except (OSError, ValueError) as error:
+                raise DataError("E_CHANGED", f"the record of step {Path(folder).name} is damaged: {error}") from error
+        return self._steps[folder]
 
     # -- runs
 
     def start(self, request: str, *, model: str = "", thread: str = "") -> Run:
         """A new run for a request."""
-        identity = time.strftime("%Y%m%d-%H%M%S") + "-" + secrets.token_hex(3)
+        now = time.time()
+        identity = time.strftime("%Y%m%d-%H%M%S", time.localtime(now)) + f"-{int(now * 1e5) % 100000:05d}{secrets.token_hex(2)}"  # in order of time
         folder = self.folder / "runs" / identity
         try:
             (folder / "steps").mkdir(parents=True)
@@ -238,6 +259,8 @@ class Project:
 
     def run(self, identity: str) -> Run:
         """The run of this id, or the last one for 'last'; DataError when there is none."""
+        if re.fullmatch(r"\d[\w-]*", identity) and (self.folder / "runs" / identity / "run.json").exists():
+            return Run(self, self.folder / "runs" / identity)
         names = sorted(path.name for path in (self.folder / "runs").iterdir() if (path / "run.json").exists())
         if identity == "last" and names:
             identity = names[-1]
@@ -291,12 +314,8 @@ class Run:
 
     def steps(self) -> list[StepRecord]:
         """The kept calls in order."""
-        found = []
-        for folder in sorted((self.folder / "steps").glob("[0-9]*-*")):
-            step = json.loads((folder / "step.json").read_bytes())
-            step.pop("finished")
-            found.append(StepRecord(**step))
-        return found
+        kept = [self.project._step(folder) for folder in self.project._kept(f"{self.folder}/steps")]
+        return [StepRecord(**{key: value for key, value in step.items() if key != "finished"}) for step in kept]
 
     def keep(
         self,

@@ -42,7 +42,7 @@ def looks_like(head: bytes, path: Path) -> bool:
         return False
     shares = [np.mean([bool(NUMBER.match(cell)) for cell in re.split(r"[,;\t| ]+", line.strip(" ,;\t|"))]) for line in lines]
     numbers = sum(share >= 0.3 for share in shares)
-    return bool(numbers >= max(1.0, 0.5 * (len(lines) - 1))) and _in_columns(lines)
+    return bool(numbers >= max(1.0, 0.5 * (len(lines) - 1))) and (_in_columns(lines) or ubc.looks_like(text))
 
 
 def _in_columns(lines: list[str]) -> bool:

@@ -128,6 +128,7 @@ SPELLINGS = {
     "ft": "foot", "feet": "foot", "f": "foot",
     "km/s": "kilometer/second", "m/s": "meter/second", "mps": "meter/second", "ft/s": "foot/second", "m/sec": "meter/second",
     "km/sec": "kilometer/second", "ft/sec": "foot/second", "kms-1": "kilometer/second",
+    "km s-1": "kilometer/second", "m s-1": "meter/second", "g cm-3": "g/cm^3", "kg m-3": "kg/m^3",
     "s/km": "second/kilometer", "deg": "degree", "degs": "degree", "degrees": "degree", "°": "degree", "rad": "radian",
     "%": "percent", "pct": "percent", "percent": "percent", "pu": "percent", "p.u.": "percent",
     "v/v": "dimensionless", "frac": "dimensionless", "fraction": "dimensionless", "dec": "dimensionless", "m3/m3": "dimensionless",
@@ -141,6 +142,14 @@ WORDS = {
     "linear": 1, "quadratic": 2, "cubic": 3, "plane": 1, "planar": 1,
     "1st": 1, "2nd": 2, "3rd": 3, "4th": 4, "5th": 5, "fourth": 4, "fifth": 5,
 }  # fmt: skip
+ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen",
+    "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_SMALL = rf"(?:(?:{'|'.join(TENS)})(?:[ -](?:{'|'.join(ONES[1:10])})\b)?|(?:{'|'.join(sorted(ONES, key=len, reverse=True))}))\b"
+_HUNDREDS = rf"(?:(?:{_SMALL}|a)[ -]hundred(?:[ -](?:and )?{_SMALL})?|{_SMALL})"
+SPOKEN = rf"(?:(?:{_HUNDREDS}|a)[ -]thousand(?:[ -](?:and )?{_HUNDREDS})?|{_HUNDREDS})(?: point(?: (?:{'|'.join(ONES[:10])})\b)+)?"
 NUMBER = re.compile(r"[-+]?(?:\d+(?:[ ,]\d{3})+(?!\d)|\d+)?(?:\.\d+|\.(?=\D|$))?(?:[eE][-+]?\d+)?")
 
 
@@ -179,19 +188,43 @@ def _split(text: str, name: str) -> tuple[float, str]:
             return whole + WORDS[mixed[3].lower()], words[mixed.end() :].strip(" -")
     if (match := NUMBER.match(words)) and re.search(r"\d", match[0]):
         written = words[match.end() :].strip(" -")
-        return float(re.sub(r"[ ,]", "", match[0])), written
+        value = float(re.sub(r"[ ,]", "", match[0]))
+        for more in ("hundred", "thousand"):
+            if written == more or written.startswith(more + " "):
+                return value * WORDS[more], written[len(more) :].strip()
+        return value, written
     low = words.lower()
+    if match := re.match(rf"(minus |negative )?({SPOKEN})(?![a-z])", low):
+        return (-1.0 if match[1] else 1.0) * spoken(match[2]), words[match.end() :].strip(" -")
     sign = -1.0 if low.startswith("minus ") else 1.0
     low = low.removeprefix("minus ")
-    for spoken in sorted(WORDS, key=len, reverse=True):
-        if low == spoken or low.startswith(spoken + " "):
-            rest = low[len(spoken) :].strip()
-            value = float(WORDS[spoken])
+    for phrase in sorted(WORDS, key=len, reverse=True):
+        if low == phrase or low.startswith(phrase + " "):
+            rest = low[len(phrase) :].strip()
+            value = float(WORDS[phrase])
             for more in ("hundred", "thousand"):
                 if rest == more or rest.startswith(more + " "):
                     value, rest = value * WORDS[more], rest[len(more) :].strip()
             return sign * value, rest
     raise ValueError(f"{name}: no number in {text!r}")
+
+
+def spoken(words: str) -> float:
+    """The number that words say, as `SPOKEN` matches them.
+
+    >>> spoken("two hundred and fifty"), spoken("two point six seven"), spoken("twenty-five")
+    (250.0, 2.67, 25.0)
+    """
+    whole, _, decimals = words.lower().partition(" point ")
+    total = part = 0
+    for word in re.split(r"[ -]", whole):
+        if word == "thousand":
+            total, part = total + 1000 * part, 0
+        elif word == "hundred":
+            part *= 100
+        elif word != "and":
+            part += TENS.get(word, 1 if word == "a" else ONES.index(word) if word in ONES else 0)
+    return float(f"{total + part}.{''.join(str(ONES.index(word)) for word in decimals.split())}0")
 
 
 def _convert(value: float, written: str, unit: Unit, name: str) -> float:

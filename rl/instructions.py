@@ -21,7 +21,22 @@ from moho.agent import decision, offer
 from moho.agent.quantities import candidates, quantities
 from moho.agent.registry import Argument, Tool, load_tools, question
 from moho.rl.harvest import INSPECTING, facts_of, harvest, made_kind, made_kind_of, owner
-from moho.rl.phrases import AFTER, AGAIN, BEFORE, FREE, NAMES, NOUNS, OUTSIDE, PREMISES, QUESTIONS, SPELLED, VALUES
+from moho.rl.phrases import (
+    AFTER,
+    AGAIN,
+    BEFORE,
+    FREE,
+    NAMES,
+    NOUNS,
+    OUTSIDE,
+    PREMISES,
+    QUESTIONS,
+    SPELLED,
+    STATED,
+    SYNONYMS,
+    VALUES,
+    WORDED,
+)
 from moho.units import Quantity, Unit, parse
 
 HELD_OUT = 2  # phrasings of each tool that are kept for measuring
@@ -161,11 +176,142 @@ class Writer:
     def _wanted(self, quantity: Quantity, key: str) -> str:
         """How someone asks for one number."""
         label = quantity.label or key.replace("_", " ")
+        if key in SYNONYMS and self.random.random() < 0.6:
+            return self.random.choice(SYNONYMS[key])
         if isinstance(quantity.value, int) and not quantity.unit:
             return self.random.choice((f"how many {label}", f"the number of {label}", label, f"{label} count"))
         if isinstance(quantity.value, list) and len(quantity.value) == 2:
             return self.random.choice((f"which {label}", f"the {label}", label, f"what {label}"))
         return self.random.choice((f"the {label}", label, f"what {label}", f"what is the {label}"))
+
+    def several(self) -> Example | None:
+        """Questions or calls on two or three data sets of different kinds in one request, at any step of it."""
+        named: dict[str, str] = {}
+        calls: list[str] = []
+        dones: list[decision.Done] = []
+        parts: list[str] = []
+        keys: list[str] = []
+        for position in range(1, self.random.choice((3, 3, 4))):
+            tool = (
+                self.tools[self.random.choice([n for n in INSPECTING if n in harvest()])]
+                if self.random.random() < 0.6
+                else self.random.choice(list(self.tools.values()))
+            )
+            data = next((a for a in tool.arguments if a.is_data and a.required), None)
+            if data is None or data.many:
+                return None
+            kind = self.random.choice(data.kinds).__name__
+            if kind not in NAMES or kind in named.values() or kind in ("Report", "Blocks"):
+                return None
+            name = self.random.choice(NAMES[kind])
+            if name in named:
+                return None
+            named[name] = kind
+            target = name if self.random.random() < 0.6 else self.random.choice(NOUNS[kind])
+            if tool.name in INSPECTING:
+                found = self._measured(tool, {name: kind}, {data.name: name})
+                if found is None:
+                    return None
+                key = self.random.choice(list(found[0]))
+                parts.append(f"{self._wanted(found[0][key], key)} {self.random.choice(('in', 'of', 'for'))} {target}")
+                calls.append(found[1])
+                dones.append(decision.Done(position, found[1], "", facts_of(tool.name, kind, self.random) or found[0]))
+                keys.append(f"{position}.{key}")
+            else:
+                one = self._call(tool, "several", plain=True, catalogue={name: kind})
+                made = self._done(one, position) if one else None
+                if one is None or made is None or "=?" in one.reply:
+                    return None
+                parts.append(one.situation.request)
+                calls.append(one.reply)
+                dones.append(made)
+                keys.append(f"{position}.{next(iter(made.facts))}")
+        joined = self.random.choice((", and ", " and ", ", also ", "; "))
+        upto = self.random.randint(0, len(calls))
+        shown = dict(named)
+        for done in dones[:upto]:
+            if done.result:
+                shown[done.result] = made_kind(done, self.tools)
+        situation = decision.Situation(self._dress(joined.join(parts)), shown, [], dones[:upto])
+        reply = calls[upto] if upto < len(calls) else decision.write_answer(keys)
+        return Example(situation, reply, "chain" if upto < len(calls) else "answer", reply.partition("(")[0])
+
+    def implied(self) -> Example | None:
+        """A request that needs a step nobody named: gridding before a map is filtered, picking before an event is located."""
+        last = self.tools[self.random.choice(("continue_derive", "rtp_tilt_analytic", "locate_event", "remove_trend", "grid_trend"))]
+        if last.name == "locate_event":
+            first, kind, result = self.tools["pick_phases"], "Waveforms", "pick_phases 1"
+        elif last.name == "grid_trend":
+            first, kind, result = self.tools["bouguer_terrain"], "Gravity", "bouguer_terrain 1"
+        else:
+            first, kind, result = self.tools["grid_trend"], self.random.choice(("Magnetics", "Gravity")), "grid_trend 1"
+        name = self.random.choice(NAMES[kind])
+        named = {name: kind}
+        if last.name == "locate_event" and self.random.random() < 0.6:
+            named[self.random.choice(NAMES["Response"])] = "Response"
+        target = self.random.choice((name, *NOUNS[kind]))
+        second = self._call(last, "chain", plain=True, catalogue=named | {result: made_kind_of(first.name)}, chained=result)
+        if second is None:
+            return None
+        arguments: dict[str, Any] = {first.arguments[0].name: name}
+        text = re.sub(rf"\b(it|the result|that|the output|{re.escape(result)})\b", target, second.situation.request)
+        if first.name == "grid_trend":
+            value = self._number(first.argument("spacing"))
+            text += self.random.choice((", {} grid", " on a {} grid", ", {} cells", " with nodes every {}", ", grid spacing {}")).format(value)
+            copied = self._copied(text, first.argument("spacing"), value)
+            if copied is None:
+                return None
+            arguments["spacing"] = copied
+        elif first.name == "bouguer_terrain":
+            value = self._number(first.argument("density"))
+            text = self.random.choice(("Bouguer at {0}, then {1}", "bouguer {0} and {1}", "{1}, after a Bouguer correction with {0}")).format(
+                value, text
+            )
+            copied = self._copied(text, first.argument("density"), value)
+            if copied is None:
+                return None
+            arguments["density"] = copied
+        elif "Response" in named.values():
+            arguments["response"] = next(n for n, k in named.items() if k == "Response")
+        call = decision.write_call(first.name, arguments)
+        facts = facts_of(first.name, kind, self.random)
+        if facts is None:
+            return None
+        text = self._dress(text)
+        if self.random.random() < 0.5:
+            return Example(decision.Situation(text, named, []), call, "chain", first.name)
+        done = decision.Done(1, call, result, facts)
+        return Example(decision.Situation(text, named | {result: made_kind_of(first.name)}, [], [done]), second.reply, "chain", last.name)
+
+    def stated_and(self) -> Example | None:
+        """A premise in passing, and another question: the answer corrects the one and answers the other."""
+        tool = self.tools[self.random.choice([name for name in INSPECTING if name in harvest()])]
+        named, said, meant = self._data(tool)
+        found = self._measured(tool, named, meant)
+        if found is None or "=?" in found[1]:
+            return None
+        facts, call = found
+        numeric = [key for key, q in facts.items() if isinstance(q.value, (int, float)) and not isinstance(q.value, bool) and q.value]
+        if not numeric or len(facts) < 2:
+            return None
+        key = self.random.choice(numeric)
+        other = self.random.choice([k for k in facts if k != key])
+        quantity = facts[key]
+        right = self.random.random() < 0.25
+        value = quantity.value if right else self.random.choice([quantity.value * 2, quantity.value / 2, quantity.value + 50, quantity.value * 5])
+        shown = f"{float(f'{value:.4g}'):g}" + (f" {quantity.unit}" if quantity.unit else "")
+        what = self.random.choice((quantity.label or key, *SYNONYMS.get(key, ())))
+        target = next(iter(said.values()), "the data")
+        text = self._dress(self.random.choice(STATED).format(value=shown, what=what, of=target, more=self._wanted(facts[other], other)))
+        written = next((q for q in quantities(text) if abs(_number(q, quantity.unit) - value) < 1e-6 * max(abs(value), 1)), None)
+        if written is None:
+            return None
+        if self.random.random() < 0.35:
+            return Example(decision.Situation(text, named, []), call, "correct", tool.name)
+        every = facts_of(tool.name, self._kind(tool, named, meant), self.random) or facts
+        done = decision.Done(1, call, "", every | facts)
+        keys = [f'1.{key}!="{written}"', f"1.{other}"]
+        return Example(decision.Situation(text, named, [], [done]), decision.write_answer(keys), "correct", tool.name)
 
     def correct(self) -> Example | None:
         """A wrong premise about a number that a tool has measured: the answer says what it is instead."""
@@ -193,7 +339,7 @@ class Writer:
         written = next((q for q in quantities(text) if abs(_number(q, quantity.unit) - value) < 1e-6 * max(abs(value), 1)), None)
         if written is None:
             return None
-        keys = [f"1.{key}"] if right else [f'1.{key}!="{written}"']
+        keys = [f'1.{key}!="{written}"']  # whether it is right, code says
         return Example(replace(situation, done=done), decision.write_answer(keys), "correct", tool.name)
 
     def chain(self) -> Example | None:
@@ -381,9 +527,8 @@ class Writer:
         used = [done.call.partition("(")[0] for done in situation.done]
         offered = offer.choose(situation.text, situation.catalogue, used)
         tool = example.reply.partition("(")[0]
-        if tool in self.tools and tool not in offered:
-            spare = [name for name in offered if name not in used]
-            offered = sorted([name for name in offered if name != self.random.choice(spare)] + [tool]) if spare else sorted([*offered, tool])
+        if tool in self.tools and tool not in offered:  # where the nearness fails, the model still has to be shown the right one
+            offered.insert(self.random.randrange(len(offered) + 1), tool)
         settled = replace(example, situation=replace(situation, tools=offered))
         return settled if _possible(settled) else None
 
@@ -527,6 +672,9 @@ class Writer:
             return f"{value:g}" if argument.name != "degree" or self.random.random() < 0.5 else {1: "first", 2: "second", 3: "third"}[int(value)]
         if unit.symbol == "s" and value in (0.5, 0.25) and self.random.random() < 0.3:
             return {0.5: "half a second", 0.25: "a quarter of a second"}[value]
+        if value in WORDED and self.random.random() < 0.08 and unit.symbol in ("Hz", "m/s", "m"):
+            scale = {"Hz": ("hertz", 1), "m/s": ("km/s", 1000), "m": ("kilometre", 1000)}[unit.symbol]
+            return f"{WORDED[int(value)]} {scale[0]}"
         spelled, factor = self.random.choice(SPELLED.get(unit.symbol, ((f" {unit.symbol}", 1.0),)))
         if unit.symbol == "kg/m3" and self.random.random() < 0.35:
             return f"{value / 1000:g}"
@@ -605,6 +753,9 @@ SHARES = {
     "stated": 12,
     "asked": 14,
     "asked_two": 7,
+    "several": 6,
+    "implied": 6,
+    "stated_and": 6,
     "correct": 6,
     "chain": 13,
     "follow": 7,

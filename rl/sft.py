@@ -40,6 +40,7 @@ class Settings:
     warmup: float = 0.05  # share of the steps
     minutes: float = 60.0  # wall clock after which training stops early, at the state it has then
     threads: int = 1
+    start: str = ""  # folder of an adapter to go on from, "" for a fresh one
 
 
 PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=20000, batch=32, micro=32, minutes=10.0)}
@@ -132,6 +133,8 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
         layers_to_transform=list(range(*settings.layers)),
     )
     trainer = Scored(model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()])
+    if settings.start:
+        resume(trainer.model, Path(settings.start))
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     made = {
@@ -148,6 +151,17 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
         "versions": versions(),
     }
     return keep(trainer.model, out, made)
+
+
+def resume(model: Any, folder: Path) -> None:
+    """Put the A and B matrices of an adapter kept by `keep`, or of a checkpoint of the trainer, into `model`."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    kept = folder / "adapter.safetensors"
+    tensors = load_file(kept if kept.exists() else folder / "adapter_model.safetensors")
+    named = {key if key.endswith(".weight") else f"base_model.model.{key}.weight": value for key, value in tensors.items()}
+    set_peft_model_state_dict(model, named)
 
 
 def keep(model: Any, out: Path, made: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from moho.agent.registry import tool
 from moho.errors import Refusal
-from moho.survey import Catalogue, Data, Grid, Horizon, Picks, Report, Seismic
+from moho.survey import Catalogue, Data, Grid, Horizon, Picks, Report, Seismic, Well
 from moho.units import Quantity
 
 EARTH_RADIUS = 6371.0  # km
@@ -42,8 +42,8 @@ def compare(first: Annotated[Data, "first result"], second: Annotated[Data, "sec
         twin = other.get(key)
         if twin is None or twin.unit != quantity.unit:
             continue
-        if isinstance(quantity.value, (int, float)) and isinstance(twin.value, (int, float)) and twin.value != quantity.value:
-            facts.setdefault(key, Quantity(twin.value - quantity.value, quantity.unit, f"change of {quantity.label or key}"))
+        if (change := _change(quantity.value, twin.value)) is not None:
+            facts.setdefault(key, Quantity(change, quantity.unit, f"change of {quantity.label or key}"))
     if not facts:
         facts = {"identical": Quantity("no number differs", "", "comparison")}
     return Report(title=f"{second.title} against {first.title}", facts=facts, notes=("differences are second minus first",))
@@ -55,14 +55,16 @@ def _moved(first: Data, second: Data) -> dict[str, Quantity]:
         if len(first.time) != len(second.time):
             return {"events": Quantity(len(second.time) - len(first.time), "", "change of events")}
         distance = _haversine(first.latitude, first.longitude, second.latitude, second.longitude)
+        depth = np.abs(second.depth - first.depth)
         return {
-            "moved": Quantity(float(distance.max()), "km", "epicentre moved by"),
-            "depth_change": Quantity(float(np.abs(second.depth - first.depth).max()), "km", "depth changed by"),
+            key: Quantity(float(np.nanmax(values)), "km", label)
+            for key, values, label in (("moved", distance, "epicentre moved by"), ("depth_change", depth, "depth changed by"))
+            if np.isfinite(values).any()
         }
     if isinstance(first, Picks) and isinstance(second, Picks):
         return _pick_shift(first, second)
-    if isinstance(first, Horizon) and isinstance(second, Horizon) and len(first.time) == len(second.time):
-        shift = second.time - first.time
+    if isinstance(first, Horizon) and isinstance(second, Horizon) and first.domain == second.domain:
+        shift = _horizon_shift(first, second)
         if not np.isfinite(shift).any():
             raise Refusal("E_DATA", "the two horizons share no tracked point")
         unit = "s" if first.domain == "time" else "m"
@@ -70,11 +72,54 @@ def _moved(first: Data, second: Data) -> dict[str, Quantity]:
             "mean_shift": Quantity(float(np.nanmean(shift)), unit, "mean shift of the horizon"),
             "largest_shift": Quantity(float(np.nanmax(np.abs(shift))), unit, "largest shift of the horizon"),
         }
-    if isinstance(first, Seismic) and isinstance(second, Seismic) and first.data.shape == second.data.shape:
+    if isinstance(first, Seismic) and isinstance(second, Seismic) and _same_samples(first, second):
         return _array_change(first.data, second.data, second.unit if second.unit != "unknown" else "")
-    if isinstance(first, Grid) and isinstance(second, Grid) and first.values.shape == second.values.shape:
+    if isinstance(first, Grid) and isinstance(second, Grid) and _same_nodes(first, second):
         return _array_change(first.values, second.values, second.unit)
+    if isinstance(first, Well) and isinstance(second, Well) and np.array_equal(first.depth, second.depth):
+        return _curve_changes(first, second)
     return {}
+
+
+def _change(before: Any, after: Any) -> Any:
+    """The difference of two numbers, or of two lists of as many; None where there is none to state."""
+    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)) and len(before) == len(after):
+        changes = [_change(a, b) or 0.0 for a, b in zip(before, after, strict=True) if isinstance(a, (int, float)) and isinstance(b, (int, float))]
+        return changes if len(changes) == len(before) and any(changes) else None
+    if isinstance(before, (int, float)) and isinstance(after, (int, float)) and after != before and np.isfinite(after - before):
+        return after - before
+    return None
+
+
+def _same_samples(first: Seismic, second: Seismic) -> bool:
+    alike = (first.dt, first.t0, first.domain, first.unit) == (second.dt, second.t0, second.domain, second.unit)
+    return alike and first.data.shape == second.data.shape and np.array_equal(first.numbers, second.numbers)
+
+
+def _same_nodes(first: Grid, second: Grid) -> bool:
+    return first.unit == second.unit and np.array_equal(first.x, second.x) and np.array_equal(first.y, second.y)
+
+
+def _horizon_shift(first: Horizon, second: Horizon) -> np.ndarray:
+    """(point,) second minus first where both have a point: by CDP, or one by one where neither has CDPs."""
+    if first.cdp is not None and second.cdp is not None:
+        _, i, j = np.intersect1d(first.cdp, second.cdp, return_indices=True)
+        return np.asarray(second.time[j] - first.time[i])
+    if len(first.time) != len(second.time):
+        raise Refusal("E_DATA", f"the horizons have {len(first.time)} and {len(second.time)} points and no CDP numbers to match them by")
+    return np.asarray(second.time - first.time)
+
+
+def _curve_changes(first: Well, second: Well) -> dict[str, Quantity]:
+    """Mean change of every curve that both wells hold in the same unit."""
+    facts = {}
+    for name, curve in first.curves.items():
+        other = second.curves.get(name)
+        if other is not None and other.unit == curve.unit:
+            change = other.values - curve.values
+            if np.nanmax(np.abs(change), initial=0) > 0:
+                facts[f"{name.lower()}_change"] = Quantity(float(np.nanmean(change)), curve.unit, f"mean change of {name}")
+    return facts
 
 
 def _pick_shift(first: Picks, second: Picks) -> dict[str, Quantity]:

@@ -161,7 +161,7 @@ def track_horizon(
         more.append(f"tracked from CDP {span[0]} to {span[1]}; elsewhere the event is lost: neighbours no longer match, or a trace is dead")
     for i, shift, match in breaks:
         words = f"lost at CDP {int(line.numbers[i])}: the reflectors beyond do not match those before"
-        if match > 0.7:
+        if match > 0.7 and abs(shift) > 2:
             words += f"; {abs(shift) * line.dt:.3f} s {'deeper' if shift > 0 else 'shallower'} they do (correlation {match:.2f}), as beyond a fault"
         more.append(words)
     return Horizon(
@@ -557,7 +557,7 @@ def _across(data: Array, at: Array, half: int, live: Array) -> tuple[Array, Arra
         bottom = np.sqrt((weight @ model**2) * (views**2 @ weight))
         likeness = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 1e-12)
         n = int(likeness.argmax())
-        match[i], shift[i], best[i] = likeness[far - 1 : far + 2].max(), n - far, likeness[n]
+        match[i], shift[i], best[i] = likeness[far - 2 : far + 3].max(), n - far, likeness[n]
     return match, shift, best
 
 
