@@ -57,7 +57,8 @@ def main() -> None:
     try:
         for point in entry_points(group="moho.commands"):
             app.add_typer(point.load(), name=point.name)
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # what typer.Exit said comes back as a number
+        sys.exit(code if isinstance(code, int) else OK)
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except (typer.Abort, KeyboardInterrupt):

@@ -291,6 +291,7 @@ class Agent:
         outcome = self._outcome(state, run, config["configurable"]["thread_id"], seconds, waiting[0].value if waiting else {})
         if not waiting:
             run.finish(outcome.json())
+            _forget(self._graph.checkpointer, outcome.thread)
         return outcome
 
     def _outcome(self, state: Mapping[str, Any], run: Run, thread: str, seconds: float, approval: Mapping[str, Any] | None = None) -> Outcome:
@@ -370,6 +371,17 @@ def _described(name: str) -> dict[str, Any]:
     """A tool as OpenAI-style tool calling wants it."""
     tool = find_tool(name)
     return {"name": name, "description": tool.description, "parameters": tool.schema()}
+
+
+def _forget(checkpointer: Any, thread: str) -> None:
+    """Keep only the last checkpoint of a thread whose request has ended: each holds the whole conversation, and none before it is gone back to."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    if isinstance(checkpointer, SqliteSaver):
+        with checkpointer.cursor() as cursor:
+            last = cursor.execute("SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?", (thread,)).fetchone()[0]
+            for table in ("checkpoints", "writes"):
+                cursor.execute(f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < ?", (thread, last))
 
 
 def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:

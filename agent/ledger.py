@@ -22,7 +22,7 @@ _BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
 # A number may have its unit glued to it ("37Hz") or follow a label ("CDP412"); the digits of "S1", "WGS84", "kg/m3" and "3D" are words.
 _NUMBER = re.compile(
     r"(?:(?<![^\W_])(?<!\w_)(?<!\d\.)|(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=trace)|(?<=line))"
-    r"(?![1-4]-?d\b)[-+−]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+|[¼-¾⅐-⅞])(?:e[-+]?\d+|[⁰¹²³⁴-⁹⁻]+)?(?!\d|\.\d)",
+    r"(?![1-4]-?d\b)[-+−]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?[¼-¾⅐-⅞]?|\.\d+|[¼-¾⅐-⅞])(?:e[-+]?\d+|[⁰¹²³⁴-⁹⁻]+)?(?!\d|\.\d)",
     re.I,
 )
 

@@ -157,7 +157,7 @@ class ScriptedChat(BaseChatModel):
     def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
         reply = self.replies[self.position] if self.position < len(self.replies) else AIMessage("")
         self.position += 1
-        made: AIMessage = reply if isinstance(reply, AIMessage) else reply(messages)
+        made: AIMessage = reply.model_copy(update={"id": None}) if isinstance(reply, AIMessage) else reply(messages)  # each turn a new message
         return ChatResult(generations=[ChatGeneration(message=made)])
 
 

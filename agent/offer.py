@@ -55,7 +55,7 @@ def clauses(conversation: str) -> list[str]:
     """The last two things a person said, whole and in the parts that "then", "and" and commas make of them."""
     lines = [line for line in conversation.split("\n") if line.strip()][-2:] or [conversation]
     parts = [part.strip() for part in re.split(r"[,;.?]\s+|\s+(?:and|then|after that)\s+", lines[-1]) if len(part.split()) > 1]
-    return [*lines, *parts][:8]
+    return list(dict.fromkeys([*lines, *parts]))[:8]
 
 
 @cache

@@ -54,14 +54,14 @@ def measure(gigabytes: float = 10.0) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "volume.sgy"
         inlines = make(path, gigabytes)
-        _, memory, printed = process("-m", "benchmarks.open_volume", str(path))
-        found = json.loads(printed.splitlines()[-1])
+        done = process("-m", "benchmarks.open_volume", str(path))
+        found = json.loads(done.printed.splitlines()[-1])
         assert found["kind"] == "Volume", found
         assert inlines in found["facts"].values() or str(inlines) in str(found["facts"]), found
         size = path.stat().st_size / 1e9
     return [
         Row(f"open a volume of {size:.1f} GB", found["seconds"], "s", at_most=10),
-        Row(f"peak memory of that, {size:.1f} GB", memory, "MiB", at_most=1024, note="the process or its child that reads, the larger"),
+        Row(f"peak memory of that, {size:.1f} GB", done.memory, "MiB", at_most=1024, note="the process or its child that reads, the larger"),
     ]
 
 

@@ -60,22 +60,21 @@ def first_calls(place: str) -> None:
 
 def measure() -> list[Row]:
     """Seconds and MiB."""
-    help_ = statistics.median(process("-c", MOHO, "--help")[0] for _ in range(REPEATS))
-    imports = [process("-c", IMPORT)[2].split() for _ in range(REPEATS)]
+    help_ = statistics.median(process("-c", MOHO, "--help").seconds for _ in range(REPEATS))
+    imports = [process("-c", IMPORT).printed.split() for _ in range(REPEATS)]
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder))
-        _, _, printed = process("-m", "benchmarks.start", folder)
-        cold, warm = json.loads(printed.splitlines()[-1])
+        cold, warm = json.loads(process("-m", "benchmarks.start", folder).printed.splitlines()[-1])
         command = ("-c", MOHO, "ask", REQUESTS[0], "--data", f"{folder}/line.sgy", "--project", f"{folder}/other", "--json", "--no-input")
-        seconds, memory, answer = process(*command)
-        status = json.loads(answer.splitlines()[-1])["status"]
+        asked = process(*command)
+        status = json.loads(asked.printed.splitlines()[-1])["status"]
     return [
         Row("moho --help", help_, "s", at_most=0.5),
         Row(f"import of the registry and {imports[0][1]} tools", statistics.median(float(words[0]) for words in imports), "s", at_most=1),
         Row("cold request to its first step, embedded model", cold[0], "s", note=_words(cold)),
         Row("warm request to its first step", warm[0], "s", note=_words(warm)),
-        Row("moho ask, whole process", seconds, "s", note=f"ended as {status}"),
-        Row("peak memory of moho ask", memory, "MiB", at_most=2048),
+        Row("moho ask, whole process", asked.seconds, "s", note=f"{asked.cpu:.1f} s of CPU; ended as {status}"),
+        Row("peak memory of moho ask", asked.memory, "MiB", at_most=2048),
     ]
 
 

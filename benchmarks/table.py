@@ -17,7 +17,8 @@ import resource, subprocess, sys, time
 started = time.perf_counter()
 status = subprocess.call(sys.argv[1:])
 print()
-print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, status)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, status)
 """
 
 
@@ -67,18 +68,28 @@ def medians(repeats: int, *functions: Callable[[int], object]) -> list[float]:
     return [statistics.median(seconds) for seconds in held]
 
 
-def process(*words: str) -> tuple[float, float, str]:
-    """(seconds of wall clock, MiB of peak memory, what it printed) of a Python process; RuntimeError when it fails.
+@dataclass(frozen=True)
+class Process:
+    """What a process took and said."""
+
+    seconds: float  # of wall clock
+    cpu: float  # s
+    memory: float  # MiB at its peak
+    printed: str
+
+
+def process(*words: str) -> Process:
+    """A Python process that has ended; RuntimeError when it failed.
 
     It is started by a small process of its own: what Linux counts for a child begins with the memory of the one that forked it.
     """
     command = [sys.executable, "-S", "-c", LAUNCH, sys.executable, *words]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     printed, _, last = done.stdout.rstrip("\n").rpartition("\n")
-    seconds, kilobytes, status = last.split()
+    seconds, cpu, memory, status = last.split()
     if int(status):
         raise RuntimeError(f"{' '.join(words)[:200]} ended with {status}: {printed[-500:]}")
-    return float(seconds), float(kilobytes) / 1024, printed
+    return Process(float(seconds), float(cpu), float(memory), printed)
 
 
 def show(rows: Sequence[Row]) -> str:

@@ -426,7 +426,7 @@ def _plain(filename: str) -> str:
 
 def _safe(name: str) -> str:
     """`name` without characters that could mislead or lead out of a folder."""
-    return re.sub(r"[^\w .+()-]", "_", name).strip(" .") or "data"
+    return re.sub(r"[^\w .+()'’&-]", "_", name).strip(" .") or "data"
 
 
 def _free_input(wanted: str, taken: Mapping[str, Any]) -> str:

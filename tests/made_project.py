@@ -16,7 +16,7 @@ from moho.agent.registry import load_tools
 from moho.project import Project
 
 
-def write_line(path: Path, traces: int = 12, samples: int = 100, seed: int = 0) -> Path:
+def write_line(path: Path, traces: int = 12, samples: int = 400, seed: int = 0) -> Path:
     """A SEG-Y stack at 2 ms, CDP 101 onwards."""
     path.write_bytes(build(section(traces, samples, seed), fields={21: np.arange(101, 101 + traces)}))
     return path

@@ -380,9 +380,11 @@ def test_state_stays_small_over_forty_turns(project: Project, monkeypatch: pytes
             thread = outcome.thread
     with sqlite3.connect(project.folder / "threads.sqlite") as connection:
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
+        busiest = max(len(row[0]) for row in connection.execute("select checkpoint from checkpoints"))
         pages, size = (connection.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size"))
     connection.close()
     assert pages * size < 5e6
+    assert busiest < 2e5
 
 
 def test_nothing_looks_for_a_network(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,7 @@ def test_a_folder_with_other_things_is_left_as_it_is(tmp_path: Path) -> None:
 LOCKER = """
 import sys
 from moho.project import Project
-with Project(__import__("pathlib").Path(sys.argv[1]))._locked():
+with Project.open(sys.argv[1])._locked():
     print("locked", flush=True)
     sys.stdin.readline()
 """
