@@ -217,7 +217,7 @@ def batch(
         agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer)
         for row in rows:
             target = out / f"{row['id']}.json"
-            if resume and target.exists():
+            if resume and target.exists() and json.loads(target.read_bytes()).get("status") != "failed":
                 continue
             try:
                 focus = [place.add(path).name for path in row.get("data", [])]
@@ -294,7 +294,7 @@ def find_one(find: Any, name: str) -> Any:
 def run(
     context: typer.Context,
     tool: Annotated[str, typer.Argument(help="Name of the tool.")],
-    data: Annotated[list[Path] | None, typer.Option("--data", help="Files to add first.")] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", help="Files to add first; or the tool's argument of this name.")] = None,
     project: Folder = None,
     as_json: Json = False,
     yes: Yes = False,
@@ -306,8 +306,11 @@ def run(
     found = find_one(find_tool, tool)
     written = options(context.args)
     place = open_project(project)
-    for path in data or []:
-        place.add(path)
+    takes_data = any(argument.name == "data" for argument in found.arguments)
+    for value in data or []:
+        name = value if takes_data and value in place.kinds() else place.add(value).name
+        if takes_data:
+            written["data"] = name
     try:
         call = prepare(found.name, written, place.kinds())
     except (ValueError, TypeError) as error:
@@ -463,7 +466,7 @@ def replay(
     else:
         for row in rows:
             print(f"{'same' if row['same'] else 'DIFFERS'}  {row['artifact']}")
-        print(f"{len(rows)} artefacts, {'all the same bytes' if same else 'NOT all the same'}")
+        print(f"{len(rows)} artefacts, {'all the same bytes' if same else 'NOT all the same'}" if rows else "this run kept no result, so nothing was repeated")
     raise typer.Exit(OK if same else TOOL)
 
 

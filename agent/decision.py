@@ -156,6 +156,8 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
         key = "data_" + "_".join(sorted(kind.__name__ for kind in argument.kinds))
     else:
         names = candidates(situation.text, argument)
+        if argument.required and argument.choices and was_said(tool, argument, names, situation.text):
+            names = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", situation.text, re.I)]
         key = f"{tool.name}_{argument.name}"
     if argument.many:
         key += "_list"
@@ -167,8 +169,24 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
         one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
         rules[key] = f'"\\"" {one} (", " {one})* "\\""'
     if argument.required:
+        if names and was_said(tool, argument, names, situation.text):
+            return listed
         return f'({listed} | "{MARK}")' if listed else f'"{MARK}"'
     return listed
+
+
+def was_said(tool: Tool, argument: Argument, names: Sequence[str], text: str) -> bool:
+    """Whether the person must have given this required argument, so that leaving it open would ask for what they said.
+
+    So it is when one of its listed words stands in the text, or as many quantities with a unit of its own as the tool requires of
+    that unit.
+    """
+    if argument.choices:
+        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I) for name in names)
+    if argument.is_data or argument.unit is None or not argument.unit.symbol:
+        return False
+    needed = sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
+    return sum(bool(re.search(r"[^\W\d_]|[%°]", name)) for name in names) >= (1 if argument.many else needed)
 
 
 def _choice(rules: dict[str, str], key: str, texts: Sequence[str]) -> str:

@@ -38,7 +38,9 @@ _ORDINAL = re.compile(
 )
 _MIXED = re.compile(rf"(?<!\w)((?:\w+) and (?:a |an |one )?(?:half|quarter))(?: of an?| an?)? ?(?P<unit>{_UNIT})(?![A-Za-z])", re.I)
 _SPOKEN_WORDS = sorted(
-    (word for word in WORDS if word not in ("a", "an", "first", "second", "third", "plane", "planar") and not word[0].isdigit()), key=len, reverse=True
+    (word for word in WORDS if word not in ("a", "an", "first", "second", "third", "plane", "planar") and not word[0].isdigit()),
+    key=len,
+    reverse=True,
 )
 _SPOKEN = re.compile(
     rf"(?<![\w.])(?P<number>(?:{SPOKEN}|{'|'.join(map(re.escape, _SPOKEN_WORDS))})(?: (?:hundred|thousand))?)"

@@ -40,7 +40,9 @@ class MohoError(Exception):
         self.code, self.message, self.hint = code, message, hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip() + f" [{self.code}]"
+        message = self.message.rstrip()
+        stop = "" if message.endswith((".", "?", "!", ":", ";")) or not self.hint else "."
+        return f"{message}{stop} {self.hint}".strip() + f" [{self.code}]"
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:  # crosses the reader's process boundary
         return type(self), (self.code, self.message, self.hint)

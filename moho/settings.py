@@ -36,7 +36,10 @@ def home() -> Path:
     """Moho's own folder for models and caches: MOHO_HOME, else the user's data folder. Made when absent."""
     chosen = os.environ.get("MOHO_HOME")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "moho"
-    base.mkdir(parents=True, exist_ok=True)
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError("E_PERM", f"Moho's own folder {base} cannot be made: {error.strerror}", "Set MOHO_HOME to a folder that can be written.") from error
     return base
 
 

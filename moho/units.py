@@ -121,7 +121,7 @@ SPELLINGS = {
     "mgal": "milliGal", "mgals": "milliGal", "milligal": "milliGal", "milligals": "milliGal", "gu": "micrometer/second^2",
     "ugal": "microGal", "µgal": "microGal", "m/s2": "meter/second^2", "m/s^2": "meter/second^2",
     "nt": "nanotesla", "gamma": "nanotesla", "gammas": "nanotesla", "nanotesla": "nanotesla",
-    "hz": "hertz", "cps": "hertz", "khz": "kilohertz", "mhz": "millihertz", "hertz": "hertz",
+    "hz": "hertz", "cps": "hertz", "c/s": "hertz", "cycles/s": "hertz", "cycle/s": "hertz", "cycles per second": "hertz", "lb/ft3": "pound/foot^3", "khz": "kilohertz", "mhz": "millihertz", "hertz": "hertz",
     "m": "meter", "ms": "millisecond", "msec": "millisecond", "msecs": "millisecond", "s": "second", "sec": "second", "secs": "second",
     "us": "microsecond", "min": "minute", "mins": "minute", "metres": "meter", "metre": "meter", "meters": "meter",
     "km": "kilometer", "kms": "kilometer", "kilometres": "kilometer", "kilometre": "kilometer", "kilometers": "kilometer",
@@ -231,6 +231,8 @@ def _convert(value: float, written: str, unit: Unit, name: str) -> float:
     """`value` from the unit as written into `unit`."""
     if written.strip() in (unit.symbol, unit.symbol.lower()):
         return value
+    if unit.symbol == "Hz" and re.search(r"\brad|\brpm|\brps|radian|revolution", written, re.I):
+        raise ValueError(f"{name}: {value:g} {written!r} is an angular rate; give the frequency in Hz")
     try:
         quantity = registry().Quantity(value, spell(written))
         return _tidy(quantity.to(spell(unit.symbol) if unit.symbol else "dimensionless").magnitude)
@@ -252,12 +254,24 @@ def spell(written: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """The parts of a list as people write it: commas, semicolons or 'and'; the comma of a thousand stays.
+    """The parts of a list as people write it: commas, semicolons or 'and'; the comma of a thousand stays. A unit holds for the bare numbers before it.
 
-    >>> split("1,500 m/s, 2000 m/s and 2500 m/s"), split("0.5,1,1.5")
-    (['1,500 m/s', '2000 m/s', '2500 m/s'], ['0.5', '1', '1.5'])
+    >>> split("1,500 m/s, 2000 m/s and 2500 m/s"), split("0.5,1,1.5"), split("5000,6000 ft/s")
+    (['1,500 m/s', '2000 m/s', '2500 m/s'], ['0.5', '1', '1.5'], ['5000 ft/s', '6000 ft/s'])
     """
-    return [part for part in re.split(r"\s*;\s*|,\s+|\s+and\s+|,(?!\d{3}(?!\d))", text.strip()) if part]
+    parts = [part for part in re.split(r"\s*;\s*|,\s+|\s+and\s+|,(?!\d{3}(?!\d))|(?<=\d{4}),", text.strip()) if part]
+    unit = ""
+    for position in reversed(range(len(parts))):
+        match = NUMBER.match(parts[position])
+        if match is None or not re.search(r"\d", match[0]):
+            unit = ""
+            continue
+        written = parts[position][match.end() :].strip()
+        if written:
+            unit = written
+        elif unit:
+            parts[position] = f"{parts[position].strip()} {unit}"
+    return parts
 
 
 class OutOfBounds(ValueError):

@@ -16,13 +16,13 @@ is what a perfect model replies; played through the same graph it must score 100
 
 from __future__ import annotations
 
+import atexit
 import json
 import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,25 @@ def load(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-@lru_cache(maxsize=16)
+SURVEYS: dict[int, tuple[tempfile.TemporaryDirectory[str], dict[str, Path], dict[str, Any]]] = {}  # the latest, written once
+
+
 def survey(earth: int) -> tuple[tempfile.TemporaryDirectory[str], dict[str, Path], dict[str, Any]]:
-    """The files of a made earth and its truth, written once a process."""
+    """The files of a made earth and its truth; the sixteen used last stay on disk."""
     from moho.encoders import synthetic
 
+    if earth in SURVEYS:
+        SURVEYS[earth] = SURVEYS.pop(earth)
+        return SURVEYS[earth]
+    while len(SURVEYS) >= 16:
+        SURVEYS.pop(next(iter(SURVEYS)))[0].cleanup()
     made = synthetic.earth(earth)
     folder = tempfile.TemporaryDirectory(prefix="moho-earth-")
+    atexit.register(folder.cleanup)
     paths = synthetic.write(made, Path(folder.name))
     truth = json.loads(paths["truth"].read_text()) if "truth" in paths else dict(made.truth)
-    return folder, paths, truth
+    SURVEYS[earth] = (folder, paths, truth)
+    return SURVEYS[earth]
 
 
 def evaluate(rows: Sequence[Mapping[str, Any]], model: Callable[[Mapping[str, Any]], BaseChatModel], tell: Callable[[Scored], None]) -> list[Scored]:

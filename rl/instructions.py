@@ -810,6 +810,9 @@ def _possible(example: Example) -> bool:
         if value == "?":
             if not argument.required:
                 return False
+            names = [] if argument.is_data else candidates(example.situation.text, argument)
+            if names and decision.was_said(tool, argument, names, example.situation.text):
+                return False
             continue
         parts = [part.strip() for part in value.split(",")] if argument.many else [value]
         allowed: Sequence[str] = list(example.situation.catalogue) if argument.is_data else candidates(example.situation.text, argument)

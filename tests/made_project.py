@@ -26,7 +26,8 @@ def write_well(path: Path) -> Path:
     """A LAS well with GR between 20 and 120 gAPI."""
     depth = np.arange(1000.0, 1050.0, 0.5)
     rows = "\n".join(f"{d:.2f} {70 + 50 * np.sin(d):.3f} {2.3 + 0.1 * np.cos(d):.4f}" for d in depth)
-    head = "~V\nVERS. 2.0:\nWRAP. NO:\n~W\nSTRT.M 1000:\nSTOP.M 1049.5:\nSTEP.M 0.5:\nNULL. -999.25:\nWELL. A-1:\n~C\nDEPT.M :\nGR.GAPI :\nRHOB.G/C3 :\n~A\n"
+    head = "~V\nVERS. 2.0:\nWRAP. NO:\n~W\nSTRT.M 1000:\nSTOP.M 1049.5:\nSTEP.M 0.5:\nNULL. -999.25:\nWELL. A-1:\n"
+    head += "~C\nDEPT.M :\nGR.GAPI :\nRHOB.G/C3 :\n~A\n"
     path.write_text(head + rows + "\n")
     return path
 

@@ -58,6 +58,7 @@ def moho(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.setenv("MOHO_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr("moho.agent.offer.choose", quick_choice)
+    monkeypatch.setattr(cli, "entry_points", lambda group: [])
     monkeypatch.setattr("moho.agent.act.figures", lambda result, folder: [])
     write_line(tmp_path / "line.sgy")
     write_well(tmp_path / "well.las")
@@ -91,11 +92,20 @@ def test_1_an_internal_error_is_a_line(moho: Shell) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("ask",), ("nonsense",), ("ask", "x" * 8001), ("run", "band_pass"), ("run", "bandpass", "low"), ("run", "bandpass", "--low"), ("tools", "band_pass"),
-        ("run", "bandpass", "--line", "line 99", "--low", "5", "--high", "60"), ("project", "add", "line.sgy", "well.las", "--name", "a"),
-        ("project", "add", "line.sgy", "--hint", "cdp"), ("export", "last", "--format", "pdf"), ("ask", "hello", "--no-such-option"),
+        ("ask",),
+        ("nonsense",),
+        ("ask", "x" * 8001),
+        ("run", "band_pass"),
+        ("run", "bandpass", "low"),
+        ("run", "bandpass", "--low"),
+        ("tools", "band_pass"),
+        ("run", "bandpass", "--line", "line 99", "--low", "5", "--high", "60"),
+        ("project", "add", "line.sgy", "well.las", "--name", "a"),
+        ("project", "add", "line.sgy", "--hint", "cdp"),
+        ("export", "last", "--format", "pdf"),
+        ("ask", "hello", "--no-such-option"),
     ],
-)  # fmt: skip
+)
 def test_2_usage(moho: Shell, words: tuple[str, ...]) -> None:
     moho("project", "add", "line.sgy")
     code, out, err = moho(*words, replies=[])
@@ -106,11 +116,16 @@ def test_2_usage(moho: Shell, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("ask", "look", "--data", "gone.sgy"), "E_NOT_FOUND"), (("project", "list", "--project", "gone"), "E_NOT_FOUND"), (("project", "show", "gone"), "E_NOT_FOUND"),
-        (("replay", "gone"), "E_NOT_FOUND"), (("ask", "look", "--model", "poet"), "E_UNSUPPORTED"),
-        (("project", "add", "bad.sgy"), "E_"), (("ask", "look", "--project", "full"), "E_PERM"), (("ask", "--thread", "feed", "--resume"), "E_NOT_FOUND"),
+        (("ask", "look", "--data", "gone.sgy"), "E_NOT_FOUND"),
+        (("project", "list", "--project", "gone"), "E_NOT_FOUND"),
+        (("project", "show", "gone"), "E_NOT_FOUND"),
+        (("replay", "gone"), "E_NOT_FOUND"),
+        (("ask", "look", "--model", "poet"), "E_UNSUPPORTED"),
+        (("project", "add", "bad.sgy"), "E_"),
+        (("ask", "look", "--project", "full"), "E_PERM"),
+        (("ask", "--thread", "feed", "--resume"), "E_NOT_FOUND"),
     ],
-)  # fmt: skip
+)
 def test_3_an_input_that_is_not_there_or_not_readable(moho: Shell, words: tuple[str, ...], error: str, tmp_path: Path) -> None:
     moho("project", "add", "line.sgy")
     (tmp_path / "bad.sgy").write_bytes(bytes(range(256)) * 20)
@@ -129,7 +144,7 @@ def test_4_an_approval_is_needed_and_given_later(moho: Shell, monkeypatch: pytes
     code, (row,) = moho.json("ask", REQUEST, "--data", "line.sgy", replies=[BANDPASS])
     assert (code, row["status"], row["approval"]["tool"]) == (4, "question", "bandpass")
     assert row["steps"] == []
-    code, out, err = moho("ask", "--thread", row["thread"], "--resume", replies=[])
+    code, _out, err = moho("ask", "--thread", row["thread"], "--resume", replies=[])
     assert code == 4
     assert "--approve" in err
     code, (row,) = moho.json("ask", "--thread", "last", "--approve", replies=[AIMessage("{s1.pass_band}")])
@@ -152,7 +167,11 @@ def test_5_a_tool_that_failed(moho: Shell) -> None:
 
 
 def test_6_part_of_a_batch_failed_and_resume_skips_what_is_done(moho: Shell, tmp_path: Path) -> None:
-    rows = [{"id": "a", "request": REQUEST, "data": ["line.sgy"]}, {"id": "b", "request": "look", "data": ["gone.sgy"]}, {"id": "c", "request": "again"}]
+    rows = [
+        {"id": "a", "request": REQUEST, "data": ["line.sgy"]},
+        {"id": "b", "request": "look", "data": ["gone.sgy"]},
+        {"id": "c", "request": "again"},
+    ]
     (tmp_path / "tasks.jsonl").write_text("\n".join(map(json.dumps, rows)))
     script = [BANDPASS, AIMessage("{s1.pass_band}"), call("trace_qc", line="line"), AIMessage("{s1.dead_traces} dead")]
     code, out, _ = moho("batch", "tasks.jsonl", "--out", "out", replies=script)
@@ -162,13 +181,15 @@ def test_6_part_of_a_batch_failed_and_resume_skips_what_is_done(moho: Shell, tmp
     kept = json.loads((tmp_path / "out" / "a.json").read_text())
     assert (kept["id"], kept["answer"], kept["schema_version"]) == ("a", "5 to 60 Hz", 1)
     code, out, _ = moho("batch", "tasks.jsonl", "--out", "out", "--resume", replies=[])
-    assert (code, out) == (0, "")
+    assert (code, [json.loads(line)["id"] for line in out.splitlines()]) == (6, ["b"])  # what failed is tried again, the rest is not
     (tmp_path / "out" / "c.json").unlink()
     code, out, _ = moho("batch", "tasks.jsonl", "--out", "out", "--resume", replies=script[2:])
     assert [json.loads(line)["id"] for line in out.splitlines()] == ["c"]
 
 
-@pytest.mark.parametrize("lines", ["{", '{"id": "a"}', '{"id": "../a", "request": "x"}', '{"id": "a", "request": "x"}\n{"id": "a", "request": "y"}', "[1]"])
+@pytest.mark.parametrize(
+    "lines", ["{", '{"id": "a"}', '{"id": "../a", "request": "x"}', '{"id": "a", "request": "x"}\n{"id": "a", "request": "y"}', "[1]"]
+)
 def test_a_batch_file_that_is_wrong_is_not_begun(moho: Shell, lines: str, tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text(lines)
     for tasks in ("tasks.jsonl", "gone.jsonl"):
@@ -195,7 +216,9 @@ def test_an_answer_for_a_person_and_its_sources_on_stderr(moho: Shell) -> None:
     assert "note: zero phase" in err
 
 
-@pytest.mark.parametrize("form", [("--low", "5 Hz", "--high", "60 Hz"), ("--low=5 Hz", "--high=60 Hz"), ("--low=5", "--high", "0.06 kHz", "--low-cut=2.5")])
+@pytest.mark.parametrize(
+    "form", [("--low", "5 Hz", "--high", "60 Hz"), ("--low=5 Hz", "--high=60 Hz"), ("--low=5", "--high", "0.06 kHz", "--low-cut=2.5")]
+)
 def test_a_tool_without_a_language_model(moho: Shell, form: tuple[str, ...]) -> None:
     code, (row,) = moho.json("run", "bandpass", "--data", "line.sgy", "--line=line", *form)
     assert (code, row["status"], row["result"]["name"]) == (0, "answered", "bandpass 1")
@@ -258,7 +281,7 @@ def test_replay_gives_the_same_bytes_and_says_when_not(moho: Shell, tmp_path: Pa
 def test_an_exported_script_repeats_the_run_whatever_the_request_said(moho: Shell, tmp_path: Path) -> None:
     hostile = 'filter 5-60 Hz """ \n\\"; raise SystemExit(7) # \\'
     moho("ask", hostile, "--data", "line.sgy", replies=[BANDPASS, call("gain_agc", line="bandpass 1", window="0.1 s"), AIMessage("done")])
-    code, out, err = moho("export", "last", "--out", "again.py")
+    code, out, _err = moho("export", "last", "--out", "again.py")
     assert (code, out) == (0, "")
     compile((tmp_path / "again.py").read_text(), "again.py", "exec")
     done = subprocess.run([sys.executable, "again.py"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -25,7 +25,13 @@ def event(latitude: float, longitude: float, depth: float = 10.0) -> Catalogue:
 
 def picks(shift: float, origin: str = "2024-01-01T00:00:00", drop: int = 0) -> Picks:
     keep = slice(drop, None)
-    return Picks(station=NAMES[keep], phase=np.array(["P", "P", "S"])[keep], time=np.array([1.0, 2.0, 3.0])[keep] + shift, origin=origin, uncertainty=np.ones(3)[keep])
+    return Picks(
+        station=NAMES[keep],
+        phase=np.array(["P", "P", "S"])[keep],
+        time=np.array([1.0, 2.0, 3.0])[keep] + shift,
+        origin=origin,
+        uncertainty=np.ones(3)[keep],
+    )
 
 
 def section(data: np.ndarray, **more: object) -> Seismic:

@@ -13,20 +13,37 @@ from moho.agent.registry import find_tool
 from moho.units import Quantity
 
 SITUATION = Situation(
-    "filter line 12 5-60 Hz with Vs 1,500 m/s", {"line 12": "Seismic", "A-1": "Well", "w1": "Waveforms", "w2": "Waveforms"},
+    "filter line 12 5-60 Hz with Vs 1,500 m/s",
+    {"line 12": "Seismic", "A-1": "Well", "w1": "Waveforms", "w2": "Waveforms"},
     ["bandpass", "detect_associate", "filter_waveforms", "segy_inspect"],
     [Done(1, 'segy_inspect(data="line 12")', "", {"traces": Quantity(12)})],
-)  # fmt: skip
+)
 RIGHT = [
-    'bandpass(line="line 12", low="5 Hz", high="60 Hz")', "bandpass(line=?, low=?, high=?)", 'bandpass(line="line 12", low="60 Hz", high=?, high_cut="5 Hz")',
-    "refuse()", "answer(1.traces)", 'answer(1.traces, 1.traces!="5 Hz")', 'detect_associate(waveforms="w1, w2")', 'filter_waveforms(waveforms="w1")',
-]  # fmt: skip
+    'bandpass(line="line 12", low="5 Hz", high="60 Hz")',
+    'bandpass(line=?, low="5 Hz", high="60 Hz")',
+    "refuse()",
+    "answer(1.traces)",
+    'answer(1.traces, 1.traces!="5 Hz")',
+    'detect_associate(waveforms="w1, w2")',
+    'filter_waveforms(waveforms="w1")',
+]
 WRONG = [
-    'bandpass(line="line 99", low="5 Hz", high="60 Hz")', 'bandpass(line="A-1", low="5 Hz", high="60 Hz")', 'bandpass(line="line 12", low="7 Hz", high="60 Hz")',
-    'bandpass(line="line 12", low="5 Hz")', 'bandpass(low="5 Hz", line="line 12", high="60 Hz")', "answer(2.traces)", "answer(1.samples)", "answer()", "",
-    'bandpass(line="line 12", low="5 Hz", high="60 Hz"', 'gain_agc(line="line 12")', 'filter_waveforms(waveforms="w1, w2")', "refuse(1)", "Sure! refuse()",
+    'bandpass(line="line 99", low="5 Hz", high="60 Hz")',
+    'bandpass(line="A-1", low="5 Hz", high="60 Hz")',
+    'bandpass(line="line 12", low="7 Hz", high="60 Hz")',
+    'bandpass(line="line 12", low="5 Hz")',
+    'bandpass(low="5 Hz", line="line 12", high="60 Hz")',
+    "answer(2.traces)",
+    "answer(1.samples)",
+    "answer()",
+    "",
+    'bandpass(line="line 12", low="5 Hz", high="60 Hz"',
+    'gain_agc(line="line 12")',
+    'filter_waveforms(waveforms="w1, w2")',
+    "refuse(1)",
+    "Sure! refuse()",
     'bandpass(line="line 12", low="1,500 m/s", high="60 Hz")',
-]  # fmt: skip
+]
 
 
 def accepts(line: str, situation: Situation = SITUATION) -> bool:
@@ -53,7 +70,11 @@ def test_everything_else_is_stopped(line: str) -> None:
 
 
 def test_a_tool_that_takes_a_list_does_not_open_lists_for_others() -> None:
-    for tools in (["detect_associate", "filter_waveforms"], ["filter_waveforms", "detect_associate"], ["pick_phases", "detect_associate", "filter_waveforms"]):
+    for tools in (
+        ["detect_associate", "filter_waveforms"],
+        ["filter_waveforms", "detect_associate"],
+        ["pick_phases", "detect_associate", "filter_waveforms"],
+    ):
         situation = Situation("go", SITUATION.catalogue, tools)
         assert accepts('detect_associate(waveforms="w1, w2")', situation)
         assert accepts('detect_associate(waveforms="w2")', situation)
@@ -79,7 +100,12 @@ def test_any_name_can_be_written_and_read(name: str) -> None:
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.sampled_from(["line", "low", "high"]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(lambda t: t != "?")))
+@given(
+    st.dictionaries(
+        st.sampled_from(["line", "low", "high"]),
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(lambda t: t != "?"),
+    )
+)
 def test_calls_are_written_and_read_back(arguments: dict[str, str]) -> None:
     assert read(write_call("bandpass", arguments)).arguments == arguments
 
@@ -103,7 +129,19 @@ def test_the_prompt_holds_names_and_keys_and_no_numbers_of_results() -> None:
     system, user = prompt(Situation("then?", {"line 12": "Seismic"}, ["bandpass"], [step, failed], [("a", "b"), ("c", "d"), ("e", "f")]))
     assert signature(find_tool("bandpass")) in system["content"]
     assert user["content"].split("\n") == [
-        'Data: "line 12" Seismic', "Earlier: c => d", "Earlier: e => f", "Request: then?", 'Done 1: trace_qc(line="line 12") -> peak_frequency',
+        'Data: "line 12" Seismic',
+        "Earlier: c => d",
+        "Earlier: e => f",
+        "Request: then?",
+        'Done 1: trace_qc(line="line 12") -> peak_frequency',
         "Done 2: bandpass() -> error: low must be above 0",
-    ]  # fmt: skip
+    ]
     assert not re.search(r"31\.7", system["content"] + user["content"])
+
+
+def test_what_was_said_cannot_be_asked_for() -> None:
+    said = Situation("filter line 12 5-60 Hz", {"line 12": "Seismic"}, ["bandpass"])
+    half = Situation("filter line 12, nothing above 60 Hz", {"line 12": "Seismic"}, ["bandpass"])
+    assert 'low=" call_' not in grammar(said)
+    assert '"low=" bandpass_low' in grammar(said)
+    assert '"low=" (bandpass_low | "?")' in grammar(half)

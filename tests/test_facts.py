@@ -120,7 +120,9 @@ def test_unterhaching_events(project: Project, run: Call, shared: Path, facts: l
 def test_hugoton_facies(project: Project, run: Call, shared: Path, facts: list[dict[str, Any]]) -> None:
     truth = line_of(facts, "logs_hugoton_facies", "Rows")
     found = values(run("table_inspect", table=project.add(shared / "logs_hugoton_facies" / "facies_vectors.csv").name))
-    assert [found[key] for key in ("rows", "Well_Name_distinct", "Facies_top", "PE_missing")] == [truth[key] for key in ("rows", "wells", "top_facies", "PE_missing")]
+    assert [found[key] for key in ("rows", "Well_Name_distinct", "Facies_top", "PE_missing")] == [
+        truth[key] for key in ("rows", "wells", "top_facies", "PE_missing")
+    ]
     assert round(found["Facies_top_share"], 4) == truth["share"]
     assert round(found["GR_mean"], 3) == truth["mean_GR"]
 

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,12 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def dear(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def dear(monkeypatch: pytest.MonkeyPatch) -> None:
     """Band-passes that are estimated to take an hour."""
     from dataclasses import replace
 
     tool = load_tools()["bandpass"]
     monkeypatch.setitem(registry.TOOLS, "bandpass", replace(tool, cost=lambda **_: Cost(3600.0, 2.0**20)))
-    yield
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -73,7 +72,9 @@ def seen(store: list[list[BaseMessage]], reply: AIMessage | str) -> Callable[[Se
 
 
 def test_steps_follow_each_other_by_name(project: Project) -> None:
-    outcome = scripted(project, call("bandpass", **BANDPASS), call("gain_agc", line="bandpass 1", window="half a second"), "{s1.pass_band}, {s2.window}.").ask(REQUEST)
+    outcome = scripted(
+        project, call("bandpass", **BANDPASS), call("gain_agc", line="bandpass 1", window="half a second"), "{s1.pass_band}, {s2.window}."
+    ).ask(REQUEST)
     assert outcome.status == "answered"
     assert outcome.answer == "5 to 60 Hz, 0.5 s."
     assert [(s.tool, s.result["name"]) for s in outcome.steps] == [("bandpass", "bandpass 1"), ("gain_agc", "gain_agc 1")]
@@ -140,7 +141,9 @@ def test_a_wrong_name_goes_back_and_is_mended(project: Project) -> None:
     assert "for line there is line" in json.loads(str(told.content))["error"]
 
 
-@pytest.mark.parametrize("wrong", [call("bandpass", line="line 99", low="5 Hz", high="60 Hz"), call("band_pass"), call("bandpass", lines="line"), call("rm", path="/")])
+@pytest.mark.parametrize(
+    "wrong", [call("bandpass", line="line 99", low="5 Hz", high="60 Hz"), call("band_pass"), call("bandpass", lines="line"), call("rm", path="/")]
+)
 def test_the_third_wrong_reply_ends_the_request(project: Project, wrong: AIMessage) -> None:
     outcome = scripted(project, wrong, wrong, wrong, "never").ask(REQUEST)
     assert outcome.status == "failed"
@@ -193,7 +196,9 @@ def test_questions_and_refusals_hold_no_made_up_numbers_either(project: Project,
 
 
 def test_what_is_missing_is_asked_and_the_reply_goes_on(project: Project) -> None:
-    agent = scripted(project, call("bandpass", line="line", low="?", high="?"), call("bandpass", "b", **BANDPASS), "{s1.pass_band}", checkpointer=InMemorySaver())
+    agent = scripted(
+        project, call("bandpass", line="line", low="?", high="?"), call("bandpass", "b", **BANDPASS), "{s1.pass_band}", checkpointer=InMemorySaver()
+    )
     outcome = agent.ask("filter the line")
     assert (outcome.status, outcome.about) == ("question", ["low", "high"])
     follow = agent.ask("5 to 60 Hz", thread=outcome.thread)
@@ -300,7 +305,9 @@ def test_approved_beforehand_nothing_waits(project: Project, dear: None) -> None
 def test_a_new_message_while_an_approval_waits_leaves_it(project: Project, dear: None, monkeypatch: pytest.MonkeyPatch) -> None:
     done = counted(monkeypatch)
     shown: list[list[BaseMessage]] = []
-    agent = scripted(project, call("bandpass", **BANDPASS), seen(shown, call("trace_qc", line="line")), "{s1.dead_traces} dead", checkpointer=InMemorySaver())
+    agent = scripted(
+        project, call("bandpass", **BANDPASS), seen(shown, call("trace_qc", line="line")), "{s1.dead_traces} dead", checkpointer=InMemorySaver()
+    )
     waiting = agent.ask(REQUEST)
     outcome = agent.ask("leave it; any dead traces?", thread=waiting.thread)
     assert (outcome.answer, done) == ("0 dead", ["trace_qc"])
@@ -335,7 +342,12 @@ def test_a_request_has_so_much_time(project: Project) -> None:
 def test_a_follow_up_knows_what_went_before(project: Project) -> None:
     shown: list[list[BaseMessage]] = []
     agent = scripted(
-        project, call("bandpass", **BANDPASS), "{s1.pass_band}", seen(shown, call("gain_agc", line="bandpass 1", window="0.5 s")), "{s1.window}", checkpointer=InMemorySaver()
+        project,
+        call("bandpass", **BANDPASS),
+        "{s1.pass_band}",
+        seen(shown, call("gain_agc", line="bandpass 1", window="0.5 s")),
+        "{s1.window}",
+        checkpointer=InMemorySaver(),
     )
     first = agent.ask(REQUEST)
     second = agent.ask("and now the AGC", thread=first.thread)
@@ -407,7 +419,7 @@ def test_the_tools_that_are_offered_fit_the_data_and_the_request(project: Projec
     held = {"line": "Seismic", "well": "Well"}
     offered = offer.choose("band-pass the line from 5 to 60 Hz", held)
     assert "bandpass" in offered
-    assert offered == sorted(offered)
+    assert len(set(offered)) == len(offered)
     assert len(offered) <= offer.MANY
     assert "vshale" in offer.choose("shale volume with larionov", held)
     assert "gravity_disturbance" in offer.choose("gravity disturbance of the stations", held)  # so that the refusal can say what is missing

@@ -24,7 +24,7 @@ def name(path: Path) -> str:
 def test_the_listed_packages_are_those_of_the_tree() -> None:
     tree = {str(path.parent.relative_to(ROOT)) for path in SOURCES if path.name == "__init__.py"}
     table = CONFIG["tool"]["setuptools"]["package-dir"]
-    assert {table[package] if package in table else package for package in CONFIG["tool"]["setuptools"]["packages"]} == tree
+    assert {table.get(package, package) for package in CONFIG["tool"]["setuptools"]["packages"]} == tree
     assert set(CONFIG["tool"]["setuptools"]["packages"]) == set(table)
     assert {str(path.parent.relative_to(ROOT)) for path in SOURCES} == tree  # no module outside a package
 
@@ -75,9 +75,21 @@ def test_nothing_runs_text_as_code(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["exec('1')", "import os\nos.system('ls')", "subprocess.run('ls', shell=True)", "import pickle", "from pickle import loads", "np.load(p)", "np.load(p, allow_pickle=True)",
-     "torch.load(p)", "torch.load(p, weights_only=False)", "AutoModel.from_pretrained(p, trust_remote_code=True)", "os.execv(a, b)", "eval(x)"],
-)  # fmt: skip
+    [
+        "exec('1')",
+        "import os\nos.system('ls')",
+        "subprocess.run('ls', shell=True)",
+        "import pickle",
+        "from pickle import loads",
+        "np.load(p)",
+        "np.load(p, allow_pickle=True)",
+        "torch.load(p)",
+        "torch.load(p, weights_only=False)",
+        "AutoModel.from_pretrained(p, trust_remote_code=True)",
+        "os.execv(a, b)",
+        "eval(x)",
+    ],
+)
 def test_the_search_finds_what_it_looks_for(source: str) -> None:
     assert forbidden(ast.parse(source))
 

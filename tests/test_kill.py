@@ -19,7 +19,11 @@ from moho.agent import graph
 from moho.project import Project
 
 KILLS = 20
-SCRIPT = [("bandpass", {"line": "line", "low": "5 Hz", "high": "60 Hz"}), ("gain_agc", {"line": "bandpass 1", "window": "0.5 s"}), ("trace_qc", {"line": "gain_agc 1"})]
+SCRIPT = [
+    ("bandpass", {"line": "line", "low": "5 Hz", "high": "60 Hz"}),
+    ("gain_agc", {"line": "bandpass 1", "window": "0.5 s"}),
+    ("trace_qc", {"line": "gain_agc 1"}),
+]
 REQUEST = "filter 5-60 Hz, AGC 0.5 s, check it"
 
 

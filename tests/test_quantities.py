@@ -22,30 +22,77 @@ CEMENT = find_tool("water_saturation").argument("m")
     ("text", "found"),
     [
         ("filter it 5-60 Hz, then AGC with half a second", ("5 Hz", "60 Hz", "half a second")),
-        ("5–60 hz", ("5 hz", "60 hz")), ("5 to 60Hz", ("5 Hz", "60 Hz")), ("8..60 Hz", ("8 Hz", "60 Hz")), ("5 or 6 Hz", ("5 Hz", "6 Hz")),
-        ("8/12/60/70 Hz", ("8 Hz", "12 Hz", "60 Hz", "70 Hz")), ("between ten and sixty hertz", ("ten Hz", "sixty Hz")),
-        ("von 8 bis 60 Hz", ("8 Hz", "60 Hz")), ("5 Hz and 0.5 s", ("5 Hz", "0.5 s")), ("100-200 ms", ("100 ms", "200 ms")),
-        ("0,5 s", ("0,5 s",)), ("2,67 g/cc", ("2,67 g/cc",)), ("1,500 m/s, 2000 m/s", ("1,500 m/s", "2000 m/s")), ("10 000 m", ("10 000 m",)),
-        ("1\u202f500 m", ("1\u202f500 m",)), ("line 12 500 ms", ("12", "500 ms")),
-        ("one and a half second", ("one and a half second",)), ("a quarter of a second", ("a quarter of a second",)), ("1 1/2 s", ("1.5 s",)), ("½ s", ("0.5 s",)),
-        ("two point six seven g/cc", ("two point six seven g/cc",)), ("twenty five Hz", ("twenty five Hz",)), ("seventy Hz", ("seventy Hz",)),
-        ("a hundred and fifty metres", ("a hundred and fifty metres",)), ("2.5 thousand m", ("2.5 thousand m",)),
-        ("CDP180", ("180",)), ("cdp 180", ("180",)), ("XL900", ("900",)), ("2x2 km", ("2", "2 km")), ("500m cells", ("500 m",)),
-        ("-5 mGal", ("-5 mGal",)), ("minus 5 mGal", ("-5 mGal",)), ("−5 mGal", ("-5 mGal",)), ("+5 Hz", ("5 Hz",)),
-        ("0.5-s window", ("0.5 s",)), ("20-Hz low cut", ("20 Hz",)), ("5Hz-60Hz", ("5 Hz", "60 Hz")), ("1.5km/s", ("1.5 km/s",)), ("5.8 km s-1", ("5.8 km s-1",)),
-        ("Rw=.05 ohm.m", (".05 ohm.m",)), ("rw 0.05 m=2", ("0.05", "2")), ("a=0.62 m=2.15 n=2", ("0.62", "2.15", "2")), ("1e-3 s", ("1e-3 s",)),
-        ("first order trend", ("first",)), ("a second-order surface", ("second",)), ("remove a plane", ("plane",)), ("2nd degree", ("2nd",)),
-        ("65 API", ("65 API",)), ("10%", ("10 %",)), ("30 per cent", ("30 %",)), ("45 degrees", ("45 degrees",)), ("500 nT", ("500 nT",)),
-        ("500 milligals", ("500 mGal",)), ("5 kilometres per second", ("5 km/s",)),
-        ("well F02-1 and A-7", ()), ("line WGS84", ()), ("mid-section", ()), ("", ()), ("the second line", ()), ("a plane wave", ()),
+        ("5–60 hz", ("5 hz", "60 hz")),
+        ("5 to 60Hz", ("5 Hz", "60 Hz")),
+        ("8..60 Hz", ("8 Hz", "60 Hz")),
+        ("5 or 6 Hz", ("5 Hz", "6 Hz")),
+        ("8/12/60/70 Hz", ("8 Hz", "12 Hz", "60 Hz", "70 Hz")),
+        ("between ten and sixty hertz", ("ten Hz", "sixty Hz")),
+        ("von 8 bis 60 Hz", ("8 Hz", "60 Hz")),
+        ("5 Hz and 0.5 s", ("5 Hz", "0.5 s")),
+        ("100-200 ms", ("100 ms", "200 ms")),
+        ("0,5 s", ("0,5 s",)),
+        ("2,67 g/cc", ("2,67 g/cc",)),
+        ("1,500 m/s, 2000 m/s", ("1,500 m/s", "2000 m/s")),
+        ("10 000 m", ("10 000 m",)),
+        ("1\u202f500 m", ("1\u202f500 m",)),
+        ("line 12 500 ms", ("12", "500 ms")),
+        ("one and a half second", ("one and a half second",)),
+        ("a quarter of a second", ("a quarter of a second",)),
+        ("1 1/2 s", ("1.5 s",)),
+        ("½ s", ("0.5 s",)),
+        ("two point six seven g/cc", ("two point six seven g/cc",)),
+        ("twenty five Hz", ("twenty five Hz",)),
+        ("seventy Hz", ("seventy Hz",)),
+        ("a hundred and fifty metres", ("a hundred and fifty metres",)),
+        ("2.5 thousand m", ("2.5 thousand m",)),
+        ("CDP180", ("180",)),
+        ("cdp 180", ("180",)),
+        ("XL900", ("900",)),
+        ("2x2 km", ("2", "2 km")),
+        ("500m cells", ("500 m",)),
+        ("-5 mGal", ("-5 mGal",)),
+        ("minus 5 mGal", ("-5 mGal",)),
+        ("−5 mGal", ("-5 mGal",)),
+        ("+5 Hz", ("5 Hz",)),
+        ("0.5-s window", ("0.5 s",)),
+        ("20-Hz low cut", ("20 Hz",)),
+        ("5Hz-60Hz", ("5 Hz", "60 Hz")),
+        ("1.5km/s", ("1.5 km/s",)),
+        ("5.8 km s-1", ("5.8 km s-1",)),
+        ("Rw=.05 ohm.m", (".05 ohm.m",)),
+        ("rw 0.05 m=2", ("0.05", "2")),
+        ("a=0.62 m=2.15 n=2", ("0.62", "2.15", "2")),
+        ("1e-3 s", ("1e-3 s",)),
+        ("first order trend", ("first",)),
+        ("a second-order surface", ("second",)),
+        ("remove a plane", ("plane",)),
+        ("2nd degree", ("2nd",)),
+        ("65 API", ("65 API",)),
+        ("10%", ("10 %",)),
+        ("30 per cent", ("30 %",)),
+        ("45 degrees", ("45 degrees",)),
+        ("500 nT", ("500 nT",)),
+        ("500 milligals", ("500 mGal",)),
+        ("5 kilometres per second", ("5 km/s",)),
+        ("well F02-1 and A-7", ()),
+        ("line WGS84", ()),
+        ("mid-section", ()),
+        ("", ()),
+        ("the second line", ()),
+        ("a plane wave", ()),
     ],
-)  # fmt: skip
+)
 def test_quantities_as_people_write_them(text: str, found: tuple[str, ...]) -> None:
     assert quantities(text) == found
 
 
 @settings(deadline=None)
-@given(st.integers(1, 99_999), st.sampled_from(["Hz", "ms", "s", "km", "m", "mGal", "g/cc", "%", "ohm.m"]), st.sampled_from(["{} {}", "{}{}", "at {} {}.", "({} {})", "{}-{}"]))
+@given(
+    st.integers(1, 99_999),
+    st.sampled_from(["Hz", "ms", "s", "km", "m", "mGal", "g/cc", "%", "ohm.m"]),
+    st.sampled_from(["{} {}", "{}{}", "at {} {}.", "({} {})", "{}-{}"]),
+)
 def test_a_number_with_a_unit_is_found_wherever_it_stands(number: int, unit: str, frame: str) -> None:
     (found,) = quantities(frame.format(number, unit))
     assert parse(found, Unit("")) == number if unit == "" else found == f"{number} {unit}"
@@ -55,10 +102,12 @@ def test_a_number_with_a_unit_is_found_wherever_it_stands(number: int, unit: str
 @given(st.text(max_size=80))
 def test_no_text_breaks_it_and_all_it_finds_can_be_read(text: str) -> None:
     for written in quantities(text):
+        words = ""
         try:
             parse(written, Unit(""))
         except ValueError as error:
-            assert "cannot be given" in str(error) or "finite" in str(error), written
+            words = str(error)
+        assert words == "" or "cannot be given" in words or "finite" in words, written
 
 
 def test_only_what_the_unit_takes_is_a_candidate() -> None:

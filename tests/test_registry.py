@@ -69,9 +69,10 @@ def test_the_signature_is_the_schema() -> None:
 def test_units_are_converted_at_the_door_and_defaults_filled_in() -> None:
     call = prepare("smear", {"line": "LINE 12", "width": "40 ms", "speeds": "1.5 km/s, 2,000 m/s", "style": "HARD", "top": "0.06 kHz"}, LINES)
     assert call == Call(
-        "smear", {"line": "line 12"},
+        "smear",
+        {"line": "line 12"},
         {"width": 0.04, "passes": 2, "speeds": [1500, 2000], "style": "hard", "top": 60, "label": "", "other": None},
-    )  # fmt: skip
+    )
     assert list(call.arguments) == ["line", "width", "passes", "speeds", "style", "top", "label", "other"]
 
 
@@ -105,7 +106,7 @@ def test_what_can_be_mended_names_the_valid_choices(written: dict[str, object], 
 
 
 def test_an_unknown_tool_names_its_neighbours() -> None:
-    with pytest.raises(ValueError, match="did you mean .*bandpass"):
+    with pytest.raises(ValueError, match=r"did you mean .*bandpass"):
         prepare("band_pass", {}, LINES)
 
 
@@ -203,7 +204,8 @@ import sys, time
 start = time.process_time()
 from moho.agent.registry import load_tools
 tools = load_tools()
-print(len(tools), time.process_time() - start, *(m for m in ("torch", "scipy.signal", "obspy", "matplotlib", "pandas", "simpeg", "langgraph") if m in sys.modules))
+heavy = ("torch", "scipy.signal", "obspy", "matplotlib", "pandas", "simpeg", "langgraph")
+print(len(tools), time.process_time() - start, *(m for m in heavy if m in sys.modules))
 """
 
 

@@ -48,10 +48,23 @@ def test_requests_are_told_apart_and_cover_every_kind_of_end() -> None:
 
 
 ROW: dict[str, Any] = {
-    "id": "x", "discipline": "seismic", "kind": "answer", "earth": 1, "data": {"line 12": "line"},
-    "turns": [{"request": "filter line 12 8-45 Hz", "script": [], "check": {
-        "status": "answered", "numbers": [{"value": 45, "tolerance": 0.01}], "made": [{"kind": "Seismic", "fields": {"band": [8, 45]}}]}}],
-}  # fmt: skip
+    "id": "x",
+    "discipline": "seismic",
+    "kind": "answer",
+    "earth": 1,
+    "data": {"line 12": "line"},
+    "turns": [
+        {
+            "request": "filter line 12 8-45 Hz",
+            "script": [],
+            "check": {
+                "status": "answered",
+                "numbers": [{"value": 45, "tolerance": 0.01}],
+                "made": [{"kind": "Seismic", "fields": {"band": [8, 45]}}],
+            },
+        }
+    ],
+}
 RIGHT = call("bandpass", line="line 12", low="8 Hz", high="45 Hz")
 
 
@@ -107,7 +120,9 @@ def test_pass_n_counts_requests_that_pass_every_time() -> None:
     assert np.isclose(scores["kind answer"]["pass^1"], 0.75)
 
 
-@pytest.mark.parametrize("line", ["{", '{"id": "x"}', json.dumps({"id": "x", "kind": "poem", "turns": [1]}), json.dumps({"id": "x", "kind": "ask", "turns": []})])
+@pytest.mark.parametrize(
+    "line", ["{", '{"id": "x"}', json.dumps({"id": "x", "kind": "poem", "turns": [1]}), json.dumps({"id": "x", "kind": "ask", "turns": []})]
+)
 def test_a_wrong_row_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(f"# a comment\n\n{line}\n")
     with pytest.raises(DataError, match="line 3"):

@@ -13,16 +13,37 @@ import pytest
 from moho import store
 from moho.errors import DataError
 from moho.survey import (
-    KINDS, Blocks, Catalogue, Curve, Data, Gather, Gravity, Grid, Horizon, Magnetics, Picks, Report, Response, Seismic, Step, Table, Volume, Waveforms, Well,
-)  # fmt: skip
+    KINDS,
+    Blocks,
+    Catalogue,
+    Curve,
+    Data,
+    Gather,
+    Gravity,
+    Grid,
+    Horizon,
+    Magnetics,
+    Picks,
+    Report,
+    Response,
+    Seismic,
+    Step,
+    Table,
+    Volume,
+    Waveforms,
+    Well,
+)
 from moho.units import Quantity
 
 RNG = np.random.default_rng(0)
 N = np.arange(4.0)
 SEEN: dict[str, Any] = {
-    "title": "línea “12”", "facts": {"band": Quantity([5.0, 60.0], "Hz", "pass band"), "n": Quantity(3), "words": Quantity("yes")}, "notes": ("one", "two"),
-    "history": (Step("bandpass", {"line": "line 12", "low": 5.0, "names": ["a", "b"], "none": None}),), "view": {"clip": 99.0, "limits": (0.0, 1.0)},
-}  # fmt: skip
+    "title": "línea “12”",
+    "facts": {"band": Quantity([5.0, 60.0], "Hz", "pass band"), "n": Quantity(3), "words": Quantity("yes")},
+    "notes": ("one", "two"),
+    "history": (Step("bandpass", {"line": "line 12", "low": 5.0, "names": ["a", "b"], "none": None}),),
+    "view": {"clip": 99.0, "limits": (0.0, 1.0)},
+}
 
 
 def one_of_each() -> dict[str, Data]:
@@ -30,20 +51,44 @@ def one_of_each() -> dict[str, Data]:
     made = [
         Seismic(data=RNG.standard_normal((3, 5)).astype("f4"), dt=0.004, cdp=np.arange(3), band=(5.0, 60.0), **SEEN),
         Gather(data=np.asfortranarray(RNG.standard_normal((4, 5))), dt=0.002, offset=N, shot=np.array([1, 1, 2, 2], ">i4"), **SEEN),
-        Volume(path="a/cube.sgy", samples=75, dt=0.004, inline=(111, 133, 2), crossline=(875, 892, 1), header_bytes={"inline": 189}, corners=np.zeros((4, 2))),
+        Volume(
+            path="a/cube.sgy",
+            samples=75,
+            dt=0.004,
+            inline=(111, 133, 2),
+            crossline=(875, 892, 1),
+            header_bytes={"inline": 189},
+            corners=np.zeros((4, 2)),
+        ),
         Waveforms(stream=stream, band=(1.0, 20.0), **SEEN),
         Response(inventory=obspy.read_inventory(), **SEEN),
         Gravity(value=N, longitude=N, latitude=N, line=np.array(["a", "b", "c", "d"]), density=2670.0, **SEEN),
         Magnetics(value=N, x=N, y=N, inclination=60.0, **SEEN),
         Grid(values=np.array([[1, np.nan], [3, np.inf]]), x=np.array([0.0, 1.0]), y=np.array([5.0, 6.0]), **SEEN),
-        Well(depth=N, curves={"GR": Curve(N, "gAPI", "gamma"), "GR/ÿ.values": Curve(N[::-1])}, tops={"Top ß": 1.5}, checkshot_depth=N, checkshot_time=N / 1000, **SEEN),
-        Picks(station=np.array(["A", "BB"], object), phase=np.array(["P", "S"]), time=np.arange(2.0), origin="2024-01-01T00:00:00", uncertainty=np.ones(2), **SEEN),
-        Catalogue(time=np.array(["2024"]), latitude=N[:1], longitude=N[:1], depth=N[:1], magnitude=np.array([np.nan]), magnitude_type=np.array(["ML"])),
+        Well(
+            depth=N,
+            curves={"GR": Curve(N, "gAPI", "gamma"), "GR/ÿ.values": Curve(N[::-1])},
+            tops={"Top ß": 1.5},
+            checkshot_depth=N,
+            checkshot_time=N / 1000,
+            **SEEN,
+        ),
+        Picks(
+            station=np.array(["A", "BB"], object),
+            phase=np.array(["P", "S"]),
+            time=np.arange(2.0),
+            origin="2024-01-01T00:00:00",
+            uncertainty=np.ones(2),
+            **SEEN,
+        ),
+        Catalogue(
+            time=np.array(["2024"]), latitude=N[:1], longitude=N[:1], depth=N[:1], magnitude=np.array([np.nan]), magnitude_type=np.array(["ML"])
+        ),
         Horizon(time=N, cdp=np.arange(4), confidence=N / 4, **SEEN),
         Table(columns={"x, km": N, "name": np.array(["a", "b", "ç", ""])}, **SEEN),
         Report(arrays={"f": N, "empty": np.empty((0, 2))}, drawing="spectrum", labels={"x": "Hz"}, **SEEN),
         Blocks(values=RNG.standard_normal((2, 3, 4)), x_edges=np.arange(5.0), y_edges=np.arange(4.0), z_edges=np.arange(3.0), arrays={"phi": N}),
-    ]  # fmt: skip
+    ]
     return {type(data).__name__: data for data in made}
 
 
@@ -57,7 +102,13 @@ def test_round_trip_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
     store.save(data, tmp_path / "a.npz")
     back = store.load(tmp_path / "a.npz")
     assert type(back) is KINDS[kind]
-    assert (back.title, back.notes, back.history, dict(back.facts), dict(back.view)) == (data.title, data.notes, data.history, dict(data.facts), dict(data.view))
+    assert (back.title, back.notes, back.history, dict(back.facts), dict(back.view)) == (
+        data.title,
+        data.notes,
+        data.history,
+        dict(data.facts),
+        dict(data.view),
+    )
     assert store.dump(back) == (tmp_path / "a.npz").read_bytes() == store.dump(data)
 
 
@@ -90,11 +141,13 @@ def test_every_damaged_byte_is_found_or_harmless(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[position] ^= 0x41
         path.write_bytes(damaged)
+        code = ""
         try:
             assert store.dump(store.load(path)) == whole
         except DataError as error:
-            wrong += 1
-            assert error.code == "E_CHANGED"
+            code = error.code
+        assert code in ("", "E_CHANGED")
+        wrong += code != ""
     assert wrong > 100
 
 

@@ -18,17 +18,53 @@ S, M, HZ = Unit("s"), Unit("m"), Unit("Hz", above=0)
 @pytest.mark.parametrize(
     ("written", "unit", "value"),
     [
-        ("half a second", S, 0.5), ("500 ms", S, 0.5), (".5", S, 0.5), ("0,5 s", S, 0.5), ("one and a half seconds", S, 1.5), ("a quarter of a second", S, 0.25),
-        ("5 km", M, 5000), ("5,000 m", M, 5000), ("10 000 m", M, 10000), ("2,5 km", M, 2500), ("2.5 thousand m", M, 2500), ("100 ft", M, 30.48),
-        ("a hundred and fifty metres", M, 150), ("thirty-seven m", M, 37), ("minus twenty m", M, -20), ("−5 m", M, -5), ("1e3 m", M, 1000),
-        ("60 Hz", HZ, 60), ("60hz", HZ, 60), ("0.06 kHz", HZ, 60), ("60", HZ, 60), (60, HZ, 60), ("200 mHz", HZ, 0.2), ("1 MHz", HZ, 1e6),
-        ("2.67 g/cc", Unit("kg/m3"), 2670), ("2.67", Unit("kg/m3"), 2670), ("2670", Unit("kg/m3"), 2670), ("2,67 g/cm³", Unit("kg/m3"), 2670),
-        ("6.2", Unit("m/s"), 6200), ("6.2 km/s", Unit("m/s"), 6200), ("8000 ft/s", Unit("m/s"), 2438.4), ("5.8 km s-1", Unit("m/s"), 5800),
-        ("30 %", Unit(""), 0.3), ("0.3", Unit(""), 0.3), ("45°", Unit("deg"), 45), ("500 gammas", Unit("nT"), 500), ("10 gu", Unit("mGal"), 1),
-        ("0.05 ohmm", Unit("ohm.m"), 0.05), ("90 us/ft", Unit("us/ft"), 90), ("first", Unit(""), 1), ("2nd", Unit(""), 2), ("plane", Unit(""), 1),
-        ("two point six seven g/cc", Unit("kg/m3"), 2670), ("seventy Hz", HZ, 70), ("fifteen hundred m/s", Unit("m/s"), 1500),
+        ("half a second", S, 0.5),
+        ("500 ms", S, 0.5),
+        (".5", S, 0.5),
+        ("0,5 s", S, 0.5),
+        ("one and a half seconds", S, 1.5),
+        ("a quarter of a second", S, 0.25),
+        ("5 km", M, 5000),
+        ("5,000 m", M, 5000),
+        ("10 000 m", M, 10000),
+        ("2,5 km", M, 2500),
+        ("2.5 thousand m", M, 2500),
+        ("100 ft", M, 30.48),
+        ("a hundred and fifty metres", M, 150),
+        ("thirty-seven m", M, 37),
+        ("minus twenty m", M, -20),
+        ("−5 m", M, -5),
+        ("1e3 m", M, 1000),
+        ("60 Hz", HZ, 60),
+        ("60hz", HZ, 60),
+        ("0.06 kHz", HZ, 60),
+        ("60", HZ, 60),
+        (60, HZ, 60),
+        ("200 mHz", HZ, 0.2),
+        ("1 MHz", HZ, 1e6),
+        ("2.67 g/cc", Unit("kg/m3"), 2670),
+        ("2.67", Unit("kg/m3"), 2670),
+        ("2670", Unit("kg/m3"), 2670),
+        ("2,67 g/cm³", Unit("kg/m3"), 2670),
+        ("6.2", Unit("m/s"), 6200),
+        ("6.2 km/s", Unit("m/s"), 6200),
+        ("8000 ft/s", Unit("m/s"), 2438.4),
+        ("5.8 km s-1", Unit("m/s"), 5800),
+        ("30 %", Unit(""), 0.3),
+        ("0.3", Unit(""), 0.3),
+        ("45°", Unit("deg"), 45),
+        ("500 gammas", Unit("nT"), 500),
+        ("10 gu", Unit("mGal"), 1),
+        ("0.05 ohmm", Unit("ohm.m"), 0.05),
+        ("90 us/ft", Unit("us/ft"), 90),
+        ("first", Unit(""), 1),
+        ("2nd", Unit(""), 2),
+        ("plane", Unit(""), 1),
+        ("two point six seven g/cc", Unit("kg/m3"), 2670),
+        ("seventy Hz", HZ, 70),
+        ("fifteen hundred m/s", Unit("m/s"), 1500),
     ],
-)  # fmt: skip
+)
 def test_what_people_write(written: str | float, unit: Unit, value: float) -> None:
     assert parse(written, unit) == pytest.approx(value, rel=1e-9)
 
@@ -39,10 +75,16 @@ def test_no_number_or_a_unit_that_does_not_fit_is_an_error(written: str) -> None
         parse(written, HZ, "low")
 
 
-@pytest.mark.parametrize(("unit", "value", "words"), [
-    (Unit("Hz", above=0), "0", "above 0 Hz"), (Unit("deg", low=-90, high=90), "91", "from -90 to 90 deg"), (Unit("", low=1), "0", "at least 1"),
-    (Unit("kg/m3", above=0, high=25000), "30000 kg/m3", "above 0 and at most 25000"), (Unit("m/s", above=0), "-5", "above 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("unit", "value", "words"),
+    [
+        (Unit("Hz", above=0), "0", "above 0 Hz"),
+        (Unit("deg", low=-90, high=90), "91", "from -90 to 90 deg"),
+        (Unit("", low=1), "0", "at least 1"),
+        (Unit("kg/m3", above=0, high=25000), "30000 kg/m3", "above 0 and at most 25000"),
+        (Unit("m/s", above=0), "-5", "above 0"),
+    ],
+)
 def test_bounds_are_held_and_said(unit: Unit, value: str, words: str) -> None:
     with pytest.raises(OutOfBounds, match=words):
         parse(value, unit)
@@ -73,7 +115,9 @@ def test_arrays_convert_and_wrong_pairs_are_refused() -> None:
         convert(1.0, "mGal", "nT")
 
 
-@pytest.mark.parametrize(("words", "value"), [("two hundred and fifty", 250), ("twenty-five", 25), ("three thousand two hundred", 3200), ("one point five", 1.5)])
+@pytest.mark.parametrize(
+    ("words", "value"), [("two hundred and fifty", 250), ("twenty-five", 25), ("three thousand two hundred", 3200), ("one point five", 1.5)]
+)
 def test_numbers_in_words(words: str, value: float) -> None:
     assert spoken(words) == value
 
