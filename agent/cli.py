@@ -466,7 +466,8 @@ def replay(
     else:
         for row in rows:
             print(f"{'same' if row['same'] else 'DIFFERS'}  {row['artifact']}")
-        print(f"{len(rows)} artefacts, {'all the same bytes' if same else 'NOT all the same'}" if rows else "this run kept no result, so nothing was repeated")
+        verdict = "all the same bytes" if same else "NOT all the same"
+        print(f"{len(rows)} artefacts, {verdict}" if rows else "this run kept no result, so nothing was repeated")
     raise typer.Exit(OK if same else TOOL)
 
 

@@ -185,7 +185,7 @@ class Agent:
             except OutOfBounds as error:  # the person's own number: the model could only invent another
                 return _closed(last, {"status": "refused", "answer": _sentence(str(error)), "code": "E_PHYSICS"})
             except Refusal as refusal:
-                return _closed(last, {"status": "refused", "answer": _sentence(str(refusal).removesuffix(f" [{refusal.code}]")), "code": refusal.code})
+                return _closed(last, {"status": "refused", "answer": _reason(refusal), "code": refusal.code})
             except (ValueError, TypeError, MohoError) as error:
                 replies.append(ToolMessage(prompts.failure(getattr(error, "code", "E_ARGUMENT"), str(error)), tool_call_id=identity, status="error"))
                 continue
@@ -226,7 +226,7 @@ class Agent:
                 return {"messages": replies, "calls": []} | question
             except Refusal as refusal:
                 replies.append(ToolMessage(prompts.failure(refusal.code, str(refusal)), tool_call_id=item["id"], status="error"))
-                words = _sentence(str(refusal).removesuffix(f" [{refusal.code}]"))
+                words = _reason(refusal)
                 return {"messages": replies, "calls": [], "status": "refused", "answer": words, "code": refusal.code}
             except Exception as error:  # the one place where a tool's failure becomes the model's to mend
                 failed += 1
@@ -394,6 +394,11 @@ def _sentence(words: str) -> str:
     """With a capital and a full stop."""
     words = words.strip()
     return words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")
+
+
+def _reason(refusal: Refusal) -> str:
+    """Why, without the code."""
+    return _sentence(str(refusal).removesuffix(f" [{refusal.code}]"))
 
 
 def _request(state: Conversation) -> str:

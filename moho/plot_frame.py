@@ -79,6 +79,12 @@ def title_of(data: Data, other: str) -> str:
     return str(data.view.get("title") or data.title or other)
 
 
+def after(data: Data, most: int = 3) -> str:
+    """'; after decon, bandpass': the last steps that made the data, plots and cuts left out; empty where there are none."""
+    steps = [step.tool for step in data.history if not step.tool.startswith(("plot_", "segy_"))]
+    return f"; after {'... ' if len(steps) > most else ''}{', '.join(steps[-most:])}" if steps else ""
+
+
 def colour_bar(figure: Figure, shown: Any, axes: Any, label: str, **options: Any) -> Any:
     """A labelled colour bar beside `axes`."""
     largest = max(abs(v) for v in shown.get_clim())

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from moho.plot_frame import INK, P_COLOUR, QUIET, Picture, colour_bar, heading, kilometres, new, nice, title_of, with_unit
+from moho.plot_frame import INK, P_COLOUR, QUIET, Picture, after, colour_bar, heading, kilometres, new, nice, title_of, with_unit
 from moho.plot_ranges import about_zero, map_colours, robust
 from moho.survey import UNKNOWN, Array, Blocks, Catalogue, Data, Gravity, Grid, Magnetics, Response
 from moho.units import show
@@ -54,7 +54,7 @@ def grid(data: Grid) -> Picture:
     parts.append(f"grid {show(round(data.spacing[0], 4))} {'deg' if data.geographic else 'm'}" + (f", {blank:.0f} % blank" if blank >= 1 else ""))
     figure.parameters |= {"crs": data.crs, "quantity": data.quantity, "unit": data.unit, "density": data.density, "contour_interval": interval,
                           "colour_range": [low, high]}  # fmt: skip
-    heading(figure, title_of(data, data.quantity.capitalize()), "; ".join(parts))
+    heading(figure, title_of(data, data.quantity.capitalize()), "; ".join(parts) + after(data))
     return figure
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import AutoMinorLocator, FuncFormatter, MaxNLocator
 
-from moho.plot_frame import QUIET, Picture, colour_bar, heading, new, title_of, with_unit
+from moho.plot_frame import QUIET, Picture, after, colour_bar, heading, new, title_of, with_unit
 from moho.plot_ranges import SCALES, SIGNED, colours, window
 from moho.survey import Array, Gather, Horizon, Seismic
 
@@ -23,10 +23,11 @@ def section(data: Seismic) -> Picture:
     shown, times = data.data[:, first:last], data.times[first:last]
     numbers, even = _numbers(data.numbers)
     clip = float(view.get("clip", 99.0))
-    style = str(view.get("style", "density"))
+    alone = len(shown) == 1 and data.quantity in SIGNED  # one trace has no width to colour
+    style = "wiggle" if alone else str(view.get("style", "density"))
     figure = new(min(14.0, max(8.5, 6.5 + len(shown) / 110)), 6.6, style=style, quantity=data.quantity, polarity=data.polarity, domain=data.domain)
     ax = figure.add_subplot(label="section")
-    half = 0.5 * (numbers[-1] - numbers[0]) / max(len(numbers) - 1, 1) or 0.5
+    half = 0.5 * (numbers[-1] - numbers[0]) / max(len(numbers) - 1, 1) or (1.5 if alone else 0.5)
     extent = (numbers[0] - half, numbers[-1] + half, times[-1] + 0.5 * data.dt, times[0] - 0.5 * data.dt)
     signed = data.quantity in SIGNED
     low, high = colours(data)
@@ -52,7 +53,7 @@ def section(data: Seismic) -> Picture:
     _time_axis(ax, data.domain)
     _number_axis(ax, data, numbers, even)
     band = f"; band {data.band[0]:g}-{data.band[1]:g} Hz" if data.band else ""
-    heading(figure, title_of(data, "Section"), f"{said}; {_polarity(data.polarity, data.quantity)}{band}")
+    heading(figure, title_of(data, "Section"), f"{said}; {_polarity(data.polarity, data.quantity)}{band}{after(data)}")
     return figure
 
 
@@ -95,7 +96,7 @@ def gathers(data: Gather) -> Picture:
     left = f"; {len(shown)} of {len(groups)} gathers" if len(shown) < len(groups) else ""
     band = f"; band {data.band[0]:g}-{data.band[1]:g} Hz" if data.band else ""
     meaning = "positive filled" if style == "wiggle" else "blue positive, red negative"
-    heading(figure, title_of(data, "Gathers"), f"{clip:g} % clip ±{largest:.4g}; {meaning}; {_polarity(data.polarity)}{band}{left}")
+    heading(figure, title_of(data, "Gathers"), f"{clip:g} % clip ±{largest:.4g}; {meaning}; {_polarity(data.polarity)}{band}{left}{after(data)}")
     return figure
 
 

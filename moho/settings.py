@@ -39,7 +39,8 @@ def home() -> Path:
     try:
         base.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError("E_PERM", f"Moho's own folder {base} cannot be made: {error.strerror}", "Set MOHO_HOME to a folder that can be written.") from error
+        hint = "Set MOHO_HOME to a folder that can be written."
+        raise DataError("E_PERM", f"Moho's own folder {base} cannot be made: {error.strerror}", hint) from error
     return base
 
 

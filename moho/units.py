@@ -121,7 +121,9 @@ SPELLINGS = {
     "mgal": "milliGal", "mgals": "milliGal", "milligal": "milliGal", "milligals": "milliGal", "gu": "micrometer/second^2",
     "ugal": "microGal", "µgal": "microGal", "m/s2": "meter/second^2", "m/s^2": "meter/second^2",
     "nt": "nanotesla", "gamma": "nanotesla", "gammas": "nanotesla", "nanotesla": "nanotesla",
-    "hz": "hertz", "cps": "hertz", "c/s": "hertz", "cycles/s": "hertz", "cycle/s": "hertz", "cycles per second": "hertz", "lb/ft3": "pound/foot^3", "khz": "kilohertz", "mhz": "millihertz", "hertz": "hertz",
+    "hz": "hertz", "cps": "hertz",
+    "c/s": "hertz", "cycles/s": "hertz", "cycle/s": "hertz", "cycles per second": "hertz",
+    "lb/ft3": "pound/foot^3", "khz": "kilohertz", "mhz": "millihertz", "hertz": "hertz",
     "m": "meter", "ms": "millisecond", "msec": "millisecond", "msecs": "millisecond", "s": "second", "sec": "second", "secs": "second",
     "us": "microsecond", "min": "minute", "mins": "minute", "metres": "meter", "metre": "meter", "meters": "meter",
     "km": "kilometer", "kms": "kilometer", "kilometres": "kilometer", "kilometre": "kilometer", "kilometers": "kilometer",
@@ -254,7 +256,7 @@ def spell(written: str) -> str:
 
 
 def split(text: str) -> list[str]:
-    """The parts of a list as people write it: commas, semicolons or 'and'; the comma of a thousand stays. A unit holds for the bare numbers before it.
+    """The parts of a list as people write it: commas, semicolons or 'and'. A unit holds for the bare numbers before it.
 
     >>> split("1,500 m/s, 2000 m/s and 2500 m/s"), split("0.5,1,1.5"), split("5000,6000 ft/s")
     (['1,500 m/s', '2000 m/s', '2500 m/s'], ['0.5', '1', '1.5'], ['5000 ft/s', '6000 ft/s'])

@@ -8,10 +8,11 @@ import numpy as np
 
 from moho.agent.registry import tool
 from moho.errors import Refusal
-from moho.survey import Catalogue, Data, Grid, Horizon, Picks, Report, Seismic, Well
+from moho.survey import Catalogue, Data, Gravity, Grid, Horizon, Magnetics, Picks, Report, Seismic, Well
 from moho.units import Quantity
 
 EARTH_RADIUS = 6371.0  # km
+COMPARED = (Gravity, Grid, Magnetics, Seismic)  # what names its quantity
 
 
 @tool(
@@ -35,6 +36,8 @@ def compare(first: Annotated[Data, "first result"], second: Annotated[Data, "sec
     """Differences, second minus first, of the numbers that two results of one kind share, and how far positions moved."""
     if type(first) is not type(second):
         raise ValueError(f"first is a {type(first).__name__} and second a {type(second).__name__}; two results of one kind can be compared")
+    if isinstance(first, COMPARED) and isinstance(second, COMPARED) and first.quantity != second.quantity:
+        raise ValueError(f"first is {first.quantity} and second {second.quantity}; two results of one quantity can be compared")
     facts = _moved(first, second)
     shared = {**first.summary(), **first.facts}
     other = {**second.summary(), **second.facts}

@@ -131,7 +131,11 @@ def gravity_mag_3d(data: Gravity | Grid, error: MilliGal | None = None, cell: Me
     if abs(total - mass) > 0.5 * abs(mass):
         notes.append("Gauss's theorem sums all bodies and what is left of the regional; here that is not the mass of the main body alone")
     notes.append("z is down from the lowest station; SimPEG's gz is up and its sign is turned here: positive mGal pulls down")
-    notes.append("a smooth model spreads a body out: its contrast is a lower bound, its mass and centre are better known")
+    if abs(total - mass) > 0.2 * min(abs(total), abs(mass)):
+        notes.append(f"the mass is not settled: {mass:.3g} kg in the body of the model, {total:.3g} kg by Gauss's theorem, and they disagree")
+        notes.append("a smooth model spreads a body out: its contrast is a lower bound, its centre is better known")
+    else:
+        notes.append("a smooth model spreads a body out: its contrast is a lower bound, its mass and centre are better known")
     notes.append(f"excess mass: joined cells above {100 * BODY:g} % of the largest contrast; the fainter rest trades off with the regional")
     notes.append(f"{len(members)} models over depth-weighting exponents and smoothing lengths; the true depth may lie outside their range")
     facts = {

@@ -100,14 +100,16 @@ def plot_map(grid: Grid | Gravity | Magnetics | Catalogue | Horizon | Response) 
     Needs coordinates: a horizon along a line without x and y is refused. Colours span 0.5 to 99.5 % of the values.
     """
     x, y, values, unit = _points(grid)
-    known = np.isfinite(x) & np.isfinite(y)
-    if not known.any() or (len(x) > 1 and np.ptp(x[known]) == 0 and np.ptp(y[known]) == 0):
+    if not isinstance(grid, Grid):  # the axes of a grid are of their own lengths, those of points belong together
+        known = np.isfinite(x) & np.isfinite(y)
+        x, y = x[known], y[known]
+    if not len(x) or (len(x) > 1 and np.ptp(x) == 0 and np.ptp(y) == 0):
         raise Refusal("E_GEOMETRY", f"{grid.title or 'the data'} have no coordinates that differ, a map cannot be drawn.")
     degrees = isinstance(grid, (Catalogue, Response)) or (isinstance(grid, (Grid, Stations)) and grid.geographic)
     length = "deg" if degrees else "m"
     facts = {
-        "x": Quantity([_round(x[known].min()), _round(x[known].max())], length, "longitude range" if degrees else "easting range"),
-        "y": Quantity([_round(y[known].min()), _round(y[known].max())], length, "latitude range" if degrees else "northing range"),
+        "x": Quantity([_round(x.min()), _round(x.max())], length, "longitude range" if degrees else "easting range"),
+        "y": Quantity([_round(y.min()), _round(y.max())], length, "latitude range" if degrees else "northing range"),
     }
     if values is not None:
         if not np.isfinite(values).any():

@@ -349,6 +349,7 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
         notes.append(f"stations lie at {height.min():.0f} to {height.max():.0f} m; the map is taken to be at their mean, {level:.0f} m")  # type: ignore[union-attr]
 
     name = stations.quantity if degree is None else f"residual {stations.quantity}"
+    notes += _overshoot(grid, residual, unit)
     known = np.isfinite(fitted)
     facts = _value_facts(grid[np.isfinite(grid)], name, unit) | {
         "residual_rms": Quantity(float(np.sqrt(np.mean((residual - fitted)[known] ** 2))), unit, "rms of stations less map"),
@@ -679,6 +680,14 @@ def _outliers(misfit: Array, unit: str) -> list[str]:
         return []
     worst = float(np.abs(misfit[odd]).max())
     return [f"{len(odd)} stations differ from the map by more than {10 * scatter:.3g} {unit}, the worst by {worst:.3g}: steep ground or errors"]
+
+
+def _overshoot(grid: Array, values: Array, unit: str) -> list[str]:
+    """A note where the map leaves the range of its stations by more than a tenth of that range."""
+    low, high, bottom, top = (float(v) for v in (values.min(), values.max(), np.nanmin(grid), np.nanmax(grid)))
+    if max(low - bottom, top - high) <= 0.1 * (high - low) or high == low:
+        return []
+    return [f"the map runs from {bottom:.4g} to {top:.4g} {unit}, its stations only from {low:.4g} to {high:.4g} {unit}: overshoot between stations"]
 
 
 def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:

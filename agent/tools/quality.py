@@ -105,7 +105,7 @@ def segy_read(
     cut: dict[str, Any] = {name: array[rows] for name in ("cdp", "x", "y") if (array := getattr(line, name)) is not None}
     cut["data"] = np.ascontiguousarray(line.data[rows, columns])
     cut["t0"] = round(line.t0 + line.dt * columns.start, 9)
-    result = line.made(notes=line.notes, **cut)
+    result = line.made(notes=(*line.notes, *_beyond(line, first_cdp, last_cdp, top, base)), **cut)
     facts = dict(result.summary())
     facts["largest_amplitude"] = Quantity(_largest(result.data), "", "largest absolute amplitude")
     return result.made(facts=facts, notes=result.notes)
@@ -286,6 +286,19 @@ def _within(line: Seismic, top: float | None, base: float | None) -> slice:
     if first > last:
         raise Refusal("E_GEOMETRY", f"no sample lies between {low:g} and {high:g} s; the data run from {line.t0:g} to {end:g} s.")
     return slice(first, last + 1)
+
+
+def _beyond(line: Seismic, first: int | None, last: int | None, top: float | None, base: float | None) -> list[str]:
+    """A note for each range asked for that reaches beyond the line."""
+    numbers = np.asarray(line.numbers)
+    held_cdp = int(numbers.min()), int(numbers.max())
+    held_time = line.t0, line.t0 + line.dt * (line.data.shape[1] - 1)
+    notes = []
+    for name, (low, high), (start, end), room, unit in (("CDP", (first, last), held_cdp, 0, ""), ("time", (top, base), held_time, line.dt, " s")):
+        wide = [] if low is None or low >= start - room else [f"from {name} {low:g}{unit}, it starts at {start:g}{unit}"]
+        wide += [] if high is None or high <= end + room * (1 + 1e-6) else [f"to {name} {high:g}{unit}, it ends at {end:g}{unit}"]
+        notes += [f"asked beyond the line, cut there: {'; '.join(wide)}"] if wide else []
+    return notes
 
 
 def _positions(data: Seismic | Gather) -> tuple[Array, Array, str]:

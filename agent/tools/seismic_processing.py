@@ -16,6 +16,7 @@ from moho.survey import Array, Gather, Report, Seismic
 from moho.units import Count, Hertz, Number, Percent, Quantity, Seconds, Velocity
 
 CHUNK = 64  # traces a transform works on at once: stays in the cache
+QUIET = 0.01  # share of the largest stacked energy below which nothing has arrived yet
 
 
 @tool(
@@ -122,7 +123,8 @@ def gain_agc(
             "power": Quantity(float(power), "", "power of time in the gain"),
             "rms_ratio": Quantity(_rms(data * scale, live) / _rms(data, live), "", "rms of the output over rms of the input"),
         }
-        return line.made(facts=facts, notes=(f"multiplied by t^{power:g}, t in s; no AGC", *notes), data=data * scale)
+        words = f"multiplied by t^{power:g}, t in s; no AGC: the window of {window:g} s was not used"
+        return line.made(facts=facts, notes=(words, *notes), data=data * scale)
     in_time(line, "an AGC window in seconds")
     half = window_samples(line, window, "AGC window") // 2
     out = np.zeros_like(data)
@@ -176,13 +178,18 @@ def decon(
 
     in_time(line, "an operator in seconds")
     samples = line.data.shape[1]
+    for name, seconds in (("operator", operator), ("lag", line.dt if lag is None else lag)):
+        if seconds < line.dt * (1 - 1e-6):
+            raise ValueError(f"the {name} of {seconds:g} s is shorter than one sample of {line.dt:g} s")
     length = window_samples(line, operator, "operator", least=1)
-    ahead = 1 if lag is None else max(1, round(lag / line.dt))
-    if ahead + length >= samples:
+    ahead = 1 if lag is None else round(lag / line.dt)
+    if 2 * (ahead + length) > samples:
         record = samples * line.dt
-        message = f"lag and operator together are {(ahead + length) * line.dt:g} s long, the record only {record:g} s."
+        message = f"lag and operator together are {(ahead + length) * line.dt:g} s long, more than half of the record of {record:g} s."
         raise Refusal("E_PHYSICS", message, "Shorten the operator or the lag.")
     data, live, notes = amplitudes(line)
+    if lag is not None and abs(lag - ahead * line.dt) > 1e-3 * line.dt:
+        notes = (*notes, f"the lag of {lag:g} s was rounded to {ahead} samples, {ahead * line.dt:g} s")
     size = next_fast_len(samples + ahead + length, real=True)
     out = np.zeros_like(data)
     for i in np.flatnonzero(live):
@@ -354,8 +361,9 @@ def velocity_semblance(
     """Semblance over zero-offset time and stacking velocity, with picks of its peaks.
 
     Semblance is the energy of the stack over that of the traces in a gate of 36 ms; velocities scan in steps of 0.5 %, and the
-    stretch mute is 30 %. A pick sits where the stack is strongest on its peak of semblance. Without `cdp`, the CDP of the
-    largest fold is taken when that is 8 or more, else all traces together.
+    stretch mute is 30 %. A pick sits where the stack is strongest on its peak of semblance, none before the first arrival, where
+    the energy of the stack first reaches 1 % of its largest. Without `cdp`, the CDP of the largest fold is taken when that is 8
+    or more, else all traces together.
     """
     if not lowest < highest:
         raise ValueError(f"need lowest < highest, got {lowest:g} and {highest:g} m/s")
@@ -369,7 +377,10 @@ def velocity_semblance(
     velocities = np.geomspace(lowest, highest, 1 + max(4, round(np.log(highest / lowest) / 0.005)))
     half = max(2, round(0.016 / gather.dt))
     panel, energy = _semblance(data, offset, times, velocities, half)
-    picks = _peaks(panel, energy, max(1, round(0.1 / gather.dt)), 2 * half)
+    heard = energy.max(axis=1)
+    start = int(np.argmax(heard >= QUIET * heard.max()))  # above it: mute, water, noise before the first arrival
+    audible = np.where(np.arange(len(times))[:, None] < start, 0.0, panel)
+    picks = _peaks(audible, energy, max(1, round(0.1 / gather.dt)), 2 * half)
     if not picks:
         raise Refusal("E_DATA", "no event stands out anywhere in the semblance: the gather holds no hyperbola in this velocity range.")
     step = float(np.log(velocities[1] / velocities[0]))
@@ -386,6 +397,11 @@ def velocity_semblance(
     }
     if min(abs(best[1] / lowest - 1), abs(best[1] / highest - 1)) < 0.006:
         notes = (*notes, "the strongest peak lies at the edge of the scan: widen the velocity range")
+    elif (edge := int(audible.max(axis=0).argmax())) in (0, len(velocities) - 1):
+        at = float(times[int(audible[:, edge].argmax())])
+        notes = (*notes, f"semblance is largest at the edge of the scan, {velocities[edge]:g} m/s at {at:.4g} s, and not picked there: widen the velocity range")
+    if start and panel[:start].max() >= 0.5 * audible.max():
+        notes = (*notes, f"nothing is picked before {times[start]:.4g} s, where the stack holds less than {100 * QUIET:g} % of its largest energy")
     return Report(
         title=f"velocity analysis of {gather.title}".strip(),
         facts=facts,
@@ -465,6 +481,10 @@ def velocity_function(velocity: list[float], time: list[float] | None, times: Ar
         raise ValueError(f"need one time for each velocity, got {len(t)} times for {len(v)} velocities")
     if np.any(np.diff(t) <= 0):
         raise ValueError(f"times must increase, got {', '.join(f'{value:g}' for value in t)} s")
+    dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
+    if t[-1] > times[-1] + dt * (1 + 1e-6):  # one sample more: people give the length of the record
+        message = f"a velocity is given at {t[-1]:g} s, the record ends at {times[-1]:g} s."
+        raise Refusal("E_PHYSICS", message, "Give times in seconds inside the record.")
     return np.interp(times, t, v)
 
 
