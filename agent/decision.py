@@ -127,10 +127,13 @@ def grammar(situation: Situation) -> str:
 
 
 def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str | None:
-    """The calls of one tool that can be written here, arguments in the order of the signature."""
+    """The calls of one tool that can be written here, arguments in the order of the signature.
+
+    An optional argument that the request gives a value for, and that value to nothing else, cannot be left out.
+    """
     parts: list[str] = []
     first = True
-    optional: list[str] = []
+    optional: list[tuple[str, bool]] = []
     for argument in tool.arguments:
         values = _values(tool, argument, situation, rules)
         if values is None:
@@ -140,13 +143,33 @@ def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str |
             parts.append(pair if first else f'", " {pair}')
             first = False
         else:
-            optional.append(pair)
+            optional.append((pair, given(tool, argument, situation)))
     if first and optional:  # no required argument: the first one written has no comma before it
-        tails = [" ".join([pair, *(f'(", " {later})?' for later in optional[i + 1 :])]) for i, pair in enumerate(optional)]
-        body = f"({' | '.join(tails)})?"
+        tails = []
+        for i, (pair, _) in enumerate(optional):
+            if not any(forced for _, forced in optional[:i]):
+                tails.append(" ".join([pair, *_tail(optional[i + 1 :])]))
+        body = f"({' | '.join(tails)})" + ("" if any(forced for _, forced in optional) else "?")
     else:
-        body = " ".join([*parts, *(f'(", " {pair})?' for pair in optional)])
+        body = " ".join([*parts, *_tail(optional)])
     return f'"{tool.name}(" {body} ")"'
+
+
+def _tail(optional: Sequence[tuple[str, bool]]) -> list[str]:
+    return [f'", " {pair}' if forced else f'(", " {pair})?' for pair, forced in optional]
+
+
+def given(tool: Tool, argument: Argument, situation: Situation) -> bool:
+    """Whether the request gives this optional argument a value that no step has used and no other argument could take."""
+    if argument.choices:
+        long = [choice for choice in argument.choices if len(choice) > 3]
+        return sum(bool(re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", situation.request, re.I)) for choice in long) == 1
+    if argument.is_data or argument.unit is None or not argument.unit.symbol or argument.many:
+        return False
+    alike = sum(a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
+    used = " ".join(done.call for done in situation.done)
+    fresh = [q for q in candidates(situation.request, argument) if re.search(r"[^\W\d_]|[%°]", q) and f'"{q}"' not in used]
+    return len(fresh) == alike
 
 
 def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[str, str]) -> str | None:
@@ -156,8 +179,8 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
         key = "data_" + "_".join(sorted(kind.__name__ for kind in argument.kinds))
     else:
         names = candidates(situation.text, argument)
-        if argument.required and argument.choices and was_said(tool, argument, names, situation.text):
-            names = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", situation.text, re.I)]
+        if argument.choices and was_said(tool, argument, names, situation.request):
+            names = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", situation.request, re.I)]
         key = f"{tool.name}_{argument.name}"
     if argument.many:
         key += "_list"
@@ -169,7 +192,7 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
         one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
         rules[key] = f'"\\"" {one} (", " {one})* "\\""'
     if argument.required:
-        if names and was_said(tool, argument, names, situation.text):
+        if names and was_said(tool, argument, names, situation.request if argument.choices else situation.text):
             return listed
         return f'({listed} | "{MARK}")' if listed else f'"{MARK}"'
     return listed

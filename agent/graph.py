@@ -254,7 +254,9 @@ class Agent:
             without = ", ".join([*checked.unbound, *checked.unknown])
             words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."
             return {"messages": [SystemMessage(words)], "sent_back": True}
-        return {"status": "answered", "answer": checked.text, "numbers": [number.json() for number in checked.numbers]}
+        left = [quantity for quantity in ledger.unused(_request(state), steps) if quantity not in checked.text]
+        remark = f" Not used of what you gave: {', '.join(left)}." if left else ""
+        return {"status": "answered", "answer": checked.text + remark, "numbers": [number.json() for number in checked.numbers]}
 
     def _after_check(self, state: Conversation) -> Node:
         return END if state["status"] else "think"  # type: ignore[return-value]

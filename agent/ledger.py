@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from moho.agent.quantities import SPOKEN_QUANTITY, quantities
+from moho.agent.registry import find_tool
 from moho.project import StepRecord
 from moho.units import Quantity, Unit, parse
 
@@ -92,6 +93,32 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
         position = match.end()
     pieces.append(_outside(text[position:], look_up, protected))
     return Checked("".join(pieces), numbers, unbound, unknown)
+
+
+def unused(request: str, steps: Sequence[StepRecord]) -> list[str]:
+    """The quantities with a unit that the person gave and no step took, so that an answer can say so."""
+    left = []
+    for written in quantities(request):
+        if not re.search(r"[^\W\d_]|[%°]", written):
+            continue
+        if not any(_took(step, written) for step in steps):
+            left.append(written)
+    return left
+
+
+def _took(step: StepRecord, written: str) -> bool:
+    for argument in find_tool(step.tool).arguments:
+        value = step.arguments.get(argument.name)
+        if argument.unit is None or argument.is_data or value is None:
+            continue
+        try:
+            number = parse(written, Unit(argument.unit.symbol))
+        except ValueError:
+            continue
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(one, (int, float)) and abs(one - number) <= 1e-6 * max(abs(one), abs(number)) for one in values):
+            return True
+    return False
 
 
 def _outside(text: str, look_up: Any, protected: re.Pattern[str] | None) -> str:

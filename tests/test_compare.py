@@ -101,6 +101,12 @@ def test_numbers_both_have_are_subtracted_also_in_lists() -> None:
     assert values(first, first) == {"identical": "no number differs"}
 
 
+def test_different_quantities_are_not_compared() -> None:
+    impedance = section(np.ones((2, 5)), quantity="acoustic impedance")
+    with pytest.raises(ValueError, match="first is amplitude and second acoustic impedance"):
+        compare(section(np.ones((2, 5))), impedance)
+
+
 def test_different_kinds_are_not_compared() -> None:
     with pytest.raises(ValueError, match="one kind"):
         compare(event(0, 0), picks(0))

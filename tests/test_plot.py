@@ -13,7 +13,7 @@ import pytest
 
 from moho import plot
 from moho.encoders.synthetic import Earth, earth, earthquake
-from moho.survey import Blocks, Catalogue, Curve, Data, Grid, Horizon, Picks, Report, Seismic, Table, Waveforms
+from moho.survey import Blocks, Catalogue, Curve, Data, Grid, Horizon, Picks, Report, Seismic, Step, Table, Waveforms
 from moho.units import Quantity
 
 
@@ -363,3 +363,19 @@ def test_real_section_is_drawn(shared: Path) -> None:
     figure = plot.draw(line)
     assert figure is not None
     assert axes(figure)["section"].get_ylim()[0] == pytest.approx(6.002)
+
+
+def test_a_section_says_what_was_done_to_it(made: Earth) -> None:
+    steps = (Step("segy_read"), Step("decon"), Step("bandpass"), Step("plot_section"))
+    assert "after decon, bandpass" in " ".join(words(plot.draw(replace(made.section, history=steps))).split())
+    assert "after" not in words(plot.draw(made.section))
+
+
+def test_one_trace_is_a_wiggle_inside_its_page(made: Earth) -> None:
+    one = replace(made.section, data=made.section.data[:1], cdp=None, x=None, y=None)
+    figure = plot.draw(one)
+    assert figure is not None
+    assert figure.parameters["style"] == "wiggle"  # type: ignore[attr-defined]
+    ax = axes(figure)["section"]
+    swing = ax.collections[1].get_segments()[0][:, 0]
+    assert ax.get_xlim()[0] < swing.min() < swing.max() < ax.get_xlim()[1]

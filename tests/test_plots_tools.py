@@ -152,3 +152,9 @@ def test_empty_sections_wells_and_strangers_picks_are_refused(made: Earth) -> No
         plot_waveforms([waveforms], picks=strangers)
     with pytest.raises(Refusal, match="different quantities"):
         plot_waveforms([waveforms, replace(waveforms, quantity="velocity", unit="m/s")])
+
+
+def test_a_map_need_not_be_square() -> None:
+    shown = plot_map(Grid(values=np.arange(35.0).reshape(5, 7), x=100.0 * np.arange(7), y=200.0 * np.arange(5), quantity="gravity", unit="mGal"))
+    assert (shown.facts["x"].value, shown.facts["y"].value) == ([0.0, 600.0], [0.0, 800.0])
+    assert plot.draw(shown) is not None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from moho.agent.tools.potential_fields import (
+    _overshoot,
     bouguer_terrain,
     continue_derive,
     gravity_disturbance,
@@ -181,6 +182,14 @@ def test_a_smooth_field_comes_back_between_the_stations():
     assert np.sqrt(np.nanmean((grid.values - field(columns, rows))[inside] ** 2)) < 0.1
     assert grid.unit == "nT"
     assert grid.inclination == 60.0
+
+
+def test_a_map_beyond_its_stations_says_so():
+    stations = np.array([0.0, 4.0, 10.0])
+    assert _overshoot(np.array([[np.nan, -1.0, 11.0]]), stations, "mGal") == []
+    (note,) = _overshoot(np.array([[np.nan, 1.0, 12.0]]), stations, "mGal")
+    assert "from 1 to 12 mGal" in note
+    assert "from 0 to 10 mGal" in note
 
 
 def test_gaps_in_stations_missing_rows_and_repeats_are_told():

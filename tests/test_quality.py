@@ -116,6 +116,15 @@ def test_a_cut_keeps_what_lies_inside() -> None:
     assert part.t0 == pytest.approx(0.1)
 
 
+def test_a_cut_beyond_the_line_says_so() -> None:
+    whole = line()
+    last, end = int(whole.numbers.max()), float(whole.times[-1])
+    notes = segy_read(whole, last_cdp=last + 50, base=end + 1).notes
+    assert f"asked beyond the line, cut there: to CDP {last + 50}, it ends at {last}" in notes
+    assert any(f"it ends at {end:g} s" in note for note in notes)
+    assert not any("beyond" in note for note in segy_read(whole, last_cdp=last, base=end).notes)
+
+
 def test_a_volume_asks_which_line(f3: Volume) -> None:
     with pytest.raises(Missing, match="111 to 133"):
         segy_read(f3)

@@ -189,6 +189,28 @@ def test_semblance_peaks_at_the_true_velocities() -> None:
         assert report.arrays["semblance"].max() <= 1 + 1e-9
 
 
+def test_nothing_is_picked_in_the_water() -> None:
+    gather = hyperbolas([(0.9, 1800, 1), (1.3, 2300, 0.5)])
+    hum = 1e-3 * np.sin(2 * np.pi * 20 * gather.times)  # coherent at infinite velocity, far below the reflections
+    report = velocity_semblance(replace(gather, data=(gather.data + hum).astype(np.float32)))
+    assert min(report.facts["pick_times"].value) > 0.8
+    assert any("nothing is picked before" in note for note in report.notes)
+
+
+def test_a_velocity_at_the_edge_of_the_scan_is_said() -> None:
+    gather = hyperbolas([(0.9, 3000, 1)])
+    assert any("edge of the scan" in note for note in velocity_semblance(gather, 1500, 2900).notes)
+    two = hyperbolas([(0.9, 3000, 1), (1.4, 2000, 0.3)], seed=1)
+    assert any("at the edge of the scan, 2950 m/s" in note for note in velocity_semblance(two, 1500, 2950).notes)
+    assert not any("edge of the scan" in note for note in velocity_semblance(gather).notes)
+
+
+def test_a_lag_between_samples_and_an_unused_window_are_said() -> None:
+    assert "the lag of 0.01 s was rounded to 2 samples, 0.008 s" in decon(noise(), 0.08, 0.01).notes
+    assert not any("rounded" in note for note in decon(noise(), 0.08, 0.1).notes)
+    assert "the window of 0.3 s was not used" in gain_agc(noise(), 0.3, power=2).notes[0]
+
+
 def test_viking_sea_floor_velocity(shared: Path) -> None:
     shots = read_segy(shared / "seismic_viking_shots" / "viking_small.segy")
     assert isinstance(shots, Gather)
@@ -217,6 +239,11 @@ def test_viking_sea_floor_velocity(shared: Path) -> None:
         (lambda: gain_agc(noise(), power=50), ValueError, "power"),
         (lambda: decon(noise(), 3), Refusal, "longer than the record"),
         (lambda: decon(noise(), 0.08, 1.99), Refusal, "together"),
+        (lambda: decon(noise(), 0.08, 0.94), Refusal, "1.02 s long, more than half of the record of 2 s"),
+        (lambda: decon(noise(), 0.003), ValueError, "operator of 0.003 s is shorter than one sample of 0.004 s"),
+        (lambda: decon(noise(), 0.08, 0.001), ValueError, "lag of 0.001 s is shorter than one sample of 0.004 s"),
+        (lambda: nmo_stack(hyperbolas([(0.6, 1800, 1)]), [1500, 2000], [0.0, 500.0]), Refusal, "at 500 s, the record ends at 2 s"),
+        (lambda: nmo_stack(hyperbolas([(0.6, 1800, 1)]), [1500], [500.0]), Refusal, "at 500 s, the record ends at 2 s"),
         (lambda: fx_decon(noise(), traces=6), ValueError, "traces > 2"),
         (lambda: fx_decon(noise()), Refusal, "only 12"),
         (lambda: nmo_stack(hyperbolas([(0.6, 1800, 1)]), [-1500]), Refusal, "above zero"),

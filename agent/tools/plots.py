@@ -55,6 +55,8 @@ def plot_section(
     notes: tuple[str, ...] = ()
     if style == "wiggle" and not signed:
         style, notes = "density", (f"{getattr(line, 'quantity', '')} has no sign, so it is drawn in colour, not as wiggles",)
+    if signed and isinstance(line, Seismic) and len(line.data) == 1:
+        style = "wiggle"  # one trace has no width to colour
     if not np.isfinite(line.data).any():
         raise Refusal("E_DATA", f"{line.title or 'the section'} holds no finite sample, there is nothing to draw.")
     shown = line.made(view={**line.view, "clip": float(clip), "style": style, "top": top, "base": base})
@@ -100,6 +102,7 @@ def plot_map(grid: Grid | Gravity | Magnetics | Catalogue | Horizon | Response) 
     Needs coordinates: a horizon along a line without x and y is refused. Colours span 0.5 to 99.5 % of the values.
     """
     x, y, values, unit = _points(grid)
+    count = len(x)
     if not isinstance(grid, Grid):  # the axes of a grid are of their own lengths, those of points belong together
         known = np.isfinite(x) & np.isfinite(y)
         x, y = x[known], y[known]
@@ -117,7 +120,7 @@ def plot_map(grid: Grid | Gravity | Magnetics | Catalogue | Horizon | Response) 
         low, high = map_colours(values, str(getattr(grid, "quantity", "")))
         facts["colour_range"] = Quantity([_round(low), _round(high)], unit, "colour range")
     if not isinstance(grid, Grid):
-        facts["points"] = Quantity(len(x), "", "points")
+        facts["points"] = Quantity(count, "", "points")
     crs = str(getattr(grid, "crs", "EPSG:4326" if degrees else "unknown"))
     return grid.made(facts=facts, notes=(f"CRS {crs}",), view={**grid.view, "map": True})
 

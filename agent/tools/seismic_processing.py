@@ -399,7 +399,8 @@ def velocity_semblance(
         notes = (*notes, "the strongest peak lies at the edge of the scan: widen the velocity range")
     elif (edge := int(audible.max(axis=0).argmax())) in (0, len(velocities) - 1):
         at = float(times[int(audible[:, edge].argmax())])
-        notes = (*notes, f"semblance is largest at the edge of the scan, {velocities[edge]:g} m/s at {at:.4g} s, and not picked there: widen the velocity range")
+        said = f"semblance is largest at the edge of the scan, {velocities[edge]:g} m/s at {at:.4g} s, and not picked there"
+        notes = (*notes, f"{said}: widen the velocity range")
     if start and panel[:start].max() >= 0.5 * audible.max():
         notes = (*notes, f"nothing is picked before {times[start]:.4g} s, where the stack holds less than {100 * QUIET:g} % of its largest energy")
     return Report(
@@ -472,6 +473,10 @@ def velocity_function(velocity: list[float], time: list[float] | None, times: Ar
     v = np.atleast_1d(np.asarray(velocity, dtype=float))
     if not len(v) or not np.all(np.isfinite(v)) or np.any(v <= 0):
         raise Refusal("E_PHYSICS", f"velocities must be above zero, got {', '.join(f'{value:g}' for value in v)} m/s.")
+    dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
+    if time is not None and np.max(time, initial=0.0) > times[-1] + dt * (1 + 1e-6):  # one sample more: the length of the record
+        message = f"a velocity is given at {np.max(time):g} s, the record ends at {times[-1]:g} s."
+        raise Refusal("E_PHYSICS", message, "Give times in seconds inside the record.")
     if len(v) == 1:
         return np.full(len(times), v[0])
     if time is None:
@@ -481,10 +486,6 @@ def velocity_function(velocity: list[float], time: list[float] | None, times: Ar
         raise ValueError(f"need one time for each velocity, got {len(t)} times for {len(v)} velocities")
     if np.any(np.diff(t) <= 0):
         raise ValueError(f"times must increase, got {', '.join(f'{value:g}' for value in t)} s")
-    dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
-    if t[-1] > times[-1] + dt * (1 + 1e-6):  # one sample more: people give the length of the record
-        message = f"a velocity is given at {t[-1]:g} s, the record ends at {times[-1]:g} s."
-        raise Refusal("E_PHYSICS", message, "Give times in seconds inside the record.")
     return np.interp(times, t, v)
 
 
