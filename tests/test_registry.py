@@ -209,11 +209,10 @@ print(len(tools), time.process_time() - start, *(m for m in heavy if m in sys.mo
 """
 
 
-def test_importing_the_tools_is_quick_and_without_the_heavy_libraries() -> None:
+def test_importing_the_tools_is_without_the_heavy_libraries() -> None:
     done = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
-    count, seconds, *heavy = done.stdout.split()
+    count, _, *heavy = done.stdout.split()
     assert int(count) >= 30
-    assert float(seconds) < 2
     assert heavy == []
 
 
