@@ -322,7 +322,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     words = [sys.executable, "-c", "from moho.agent.cli import main; main()"]
     done = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True)
     assert "ask" in done.stdout
-    heavy = "import sys, moho.agent.cli, moho.rl.commands; print({'torch', 'numpy', 'langgraph', 'transformers', 'scipy', 'obspy'} & set(sys.modules))"
+    heavy = "import sys, moho.agent.cli, moho.rl.commands; print({'torch', 'numpy', 'langgraph', 'transformers', 'scipy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "set()\n"
     version = subprocess.run([*words, "--version"], capture_output=True, text=True, check=True)
     assert re.fullmatch(r"moho \d+\.\d+\S*\n", version.stdout)
