@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from moho.agent.quantities import said
-from moho.agent.registry import MARK, Call, Cost, find_tool, question
+from moho.agent.registry import MARK, Argument, Call, Cost, find_tool, question
 from moho.errors import Missing, Refusal
 from moho.units import Quantity, Unit, convert, parse, split
 
@@ -31,7 +32,8 @@ def provenance(name: str, written: Mapping[str, Any], conversation: str, known: 
     """The arguments without numbers that nobody gave, and notes on what was left out.
 
     A number must stand in what the person said (in any unit) or be a result of an earlier step. An optional one that does not is
-    dropped, so that the tool's stated default holds; for a required one the person is asked (Missing).
+    dropped, so that the tool's stated default holds; for a required one the person is asked (Missing). A number said once is the value
+    of one argument: a second, optional one that takes it again is dropped too.
     """
     tool = find_tool(name)
     by_name = {argument.name: argument for argument in tool.arguments}
@@ -44,13 +46,23 @@ def provenance(name: str, written: Mapping[str, Any], conversation: str, known: 
             continue
         parts = value if isinstance(value, (list, tuple)) else split(str(value)) if argument.many else [value]
         if all(said(str(part), conversation, argument) or _measured(part, argument.unit, known) for part in parts):
-            kept[key] = value
+            if argument.required or not _spent(str(value), kept, by_name, conversation):
+                kept[key] = value
+            else:
+                notes.append(f"{key} {value} was said once and is the value of another argument; {key} is left at its default")
         elif argument.required:
             raise Missing(key, question(tool, argument))
         else:
             instead = "it is left out" if argument.default is None else f"the default {argument.default} is used"
             notes.append(f"{key} {value} was not given by the person; {instead}")
     return kept, notes
+
+
+def _spent(value: str, kept: Mapping[str, Any], by_name: Mapping[str, Argument], conversation: str) -> bool:
+    """Whether earlier arguments of the call have taken this value as often as it was said."""
+    taken = sum(str(other) == value and by_name[key].unit is not None for key, other in kept.items() if key in by_name)
+    digits = value.partition(" ")[0]
+    return bool(taken) and taken >= len(re.findall(rf"(?<![\w.]){re.escape(digits)}(?![\w]*\d|\.\d)", conversation))
 
 
 def _measured(value: Any, unit: Unit, known: Sequence[Quantity]) -> bool:

@@ -24,8 +24,8 @@ RIGHT = [
     "refuse()",
     "answer(1.traces)",
     'answer(1.traces, 1.traces!="5 Hz")',
-    'detect_associate(waveforms="w1, w2")',
-    'filter_waveforms(waveforms="w1")',
+    'detect_associate(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
+    'filter_waveforms(waveforms="w1", low="5 Hz", high="60 Hz")',
 ]
 WRONG = [
     'bandpass(line="line 99", low="5 Hz", high="60 Hz")',
@@ -39,7 +39,8 @@ WRONG = [
     "",
     'bandpass(line="line 12", low="5 Hz", high="60 Hz"',
     'gain_agc(line="line 12")',
-    'filter_waveforms(waveforms="w1, w2")',
+    'filter_waveforms(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
+    'filter_waveforms(waveforms="w1")',  # leaves out what was given
     "refuse(1)",
     "Sure! refuse()",
     'bandpass(line="line 12", low="1,500 m/s", high="60 Hz")',

@@ -91,3 +91,11 @@ def test_an_approval_is_for_exactly_these_arguments() -> None:
 
 def test_free_memory_is_what_the_system_says() -> None:
     assert guard.free_memory() > 2**20
+
+
+def test_a_number_said_once_is_the_value_of_one_argument() -> None:
+    written = {"line": "line 12", "operator": "0.1 s", "lag": "0.1 s"}
+    kept, notes = guard.provenance("decon", written, "spiking decon, 0.1 s operator", [])
+    assert kept == {"line": "line 12", "operator": "0.1 s"}
+    assert "lag" in notes[0]
+    assert guard.provenance("decon", written, "decon, 0.1 s operator and 0.1 s gap", [])[0] == written
