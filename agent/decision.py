@@ -15,7 +15,7 @@ from typing import Any
 
 from moho.agent.quantities import candidates, quantities
 from moho.agent.registry import MARK, Argument, Tool, find_tool
-from moho.units import Quantity
+from moho.units import Quantity, unit_of
 
 SYSTEM = "You are Moho. Reply with one call; ? for a value not given; answer(keys) when it is done; refuse() when no call fits."
 
@@ -168,7 +168,7 @@ def given(tool: Tool, argument: Argument, situation: Situation) -> bool:
         return False
     alike = sum(a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
     used = " ".join(done.call for done in situation.done)
-    fresh = [q for q in candidates(situation.request, argument) if re.search(r"[^\W\d_]|[%°]", q) and f'"{q}"' not in used]
+    fresh = [q for q in candidates(situation.request, argument) if unit_of(q) and f'"{q}"' not in used]
     return len(fresh) == alike
 
 
@@ -209,7 +209,7 @@ def was_said(tool: Tool, argument: Argument, names: Sequence[str], text: str) ->
     if argument.is_data or argument.unit is None or not argument.unit.symbol:
         return False
     needed = sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
-    return sum(bool(re.search(r"[^\W\d_]|[%°]", name)) for name in names) >= (1 if argument.many else needed)
+    return sum(bool(unit_of(name)) for name in names) >= (1 if argument.many else needed)
 
 
 def _choice(rules: dict[str, str], key: str, texts: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from moho.agent.quantities import SPOKEN_QUANTITY, quantities
 from moho.agent.registry import find_tool
 from moho.project import StepRecord
-from moho.units import Quantity, Unit, parse
+from moho.units import Quantity, Unit, parse, unit_of
 
 STRUCK = "[number struck: no source]"
 _BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
@@ -99,9 +99,7 @@ def unused(request: str, steps: Sequence[StepRecord]) -> list[str]:
     """The quantities with a unit that the person gave and no step took, so that an answer can say so."""
     left = []
     for written in quantities(request):
-        if not re.search(r"[^\W\d_]|[%°]", written):
-            continue
-        if not any(_took(step, written) for step in steps):
+        if unit_of(written) and not any(_took(step, written) for step in steps):
             left.append(written)
     return left
 

@@ -178,6 +178,18 @@ def parse(text: str | float, unit: Unit, name: str = "value") -> float:
     return unit.check(name, value)
 
 
+def unit_of(text: str) -> str:
+    """The unit a quantity is written with, "" for a bare number.
+
+    >>> unit_of("half a second"), unit_of("2.67"), unit_of("zero")
+    ('second', '', '')
+    """
+    try:
+        return _split(text, "")[1]
+    except ValueError:
+        return ""
+
+
 def _split(text: str, name: str) -> tuple[float, str]:
     """A number and the unit behind it, from digits or words."""
     words = re.sub(r"[\s_]+", " ", text.strip().strip("\"'").lstrip("~≈")).replace("−", "-")
