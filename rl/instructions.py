@@ -805,6 +805,8 @@ def _possible(example: Example) -> bool:
     if chosen.name in ("answer", "refuse"):
         return True
     tool = load_tools()[chosen.name]
+    if any(not a.required and a.name not in chosen.arguments and decision.given(tool, a, example.situation) for a in tool.arguments):
+        return False
     for key, value in chosen.arguments.items():
         argument = tool.argument(key)
         if value == "?":
