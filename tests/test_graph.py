@@ -181,9 +181,9 @@ def test_a_number_without_source_goes_back_once_and_is_then_struck(project: Proj
     shown: list[list[BaseMessage]] = []
     outcome = scripted(project, call("bandpass", **BANDPASS), "Peak 37 Hz.", seen(shown, "Peak 38 Hz, {s1.pass_band}.")).ask(REQUEST)
     assert "no source" in str(shown[0][-1].content)
-    assert outcome.answer == f"Peak {STRUCK} Hz, 5 to 60 Hz."
+    assert outcome.answer == f"Peak {STRUCK} Hz, 5 to 60 Hz. Not used of what you gave: half a second."
     mended = scripted(project, call("bandpass", **BANDPASS), "Peak 37 Hz.", "{s1.pass_band}.").ask(REQUEST)
-    assert mended.answer == "5 to 60 Hz."
+    assert mended.answer == "5 to 60 Hz. Not used of what you gave: half a second."
 
 
 @pytest.mark.parametrize(("name", "key", "status"), [("ask", "question", "question"), ("refuse", "reason", "refused")])
@@ -257,7 +257,7 @@ def test_an_approval_waits_survives_a_new_process_and_runs_once(project: Project
         assert still.approval == waiting.approval
         assert done == []
         outcome = scripted(opened, "{s1.pass_band}", checkpointer=saver).resume(waiting.thread, approved=True)
-        assert (outcome.status, outcome.answer) == ("answered", "5 to 60 Hz")
+        assert (outcome.status, outcome.answer) == ("answered", "5 to 60 Hz Not used of what you gave: half a second.")
         again = scripted(opened, checkpointer=saver).resume(waiting.thread, approved=True)
         assert again.answer == outcome.answer
     assert done == ["bandpass"]
