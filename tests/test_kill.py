@@ -16,6 +16,7 @@ from made_project import call, made_project, quick_choice, scripted
 
 from moho import store
 from moho.agent import graph
+from moho.errors import DataError
 from moho.project import Project
 
 KILLS = 20
@@ -123,10 +124,11 @@ def test_killed_at_any_moment(number: int, prepared: tuple[Path, dict[bool, floa
     connection.close()
     with graph.threads(project) as saver:
         agent = scripted(project, *replies(), checkpointer=saver)
-        if saver.get_tuple({"configurable": {"thread_id": "t"}}) is None:
-            outcome = agent.ask(REQUEST, thread="t")  # killed before anything was kept
-        else:
+        try:
             outcome = agent.resume("t")
+        except DataError as error:
+            assert (error.code, kept) == ("E_NOT_FOUND", [])  # killed before the conversation was kept: it is asked again
+            outcome = agent.ask(REQUEST, thread="t")
     assert outcome.status == "answered"
     assert outcome.answer == "5 to 60 Hz, 0.5 s, 0 dead."
     assert [step.tool for step in outcome.steps] == ["bandpass", "gain_agc", "trace_qc"]  # nothing repeated
