@@ -129,7 +129,7 @@ class Agent:
         if not snapshot.values.get("run"):
             raise DataError("E_NOT_FOUND", f"there is no conversation {thread!r} here")
         run = self.project.run(snapshot.values["run"])
-        if not snapshot.next:
+        if not snapshot.tasks:  # `next` leaves out a task whose writes were kept before its checkpoint was
             return self._outcome(snapshot.values, run, thread, 0.0)
         waiting = [item for task in snapshot.tasks for item in task.interrupts]
         if waiting and approved is None:

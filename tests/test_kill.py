@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from made_project import call, made_project, quick_choice, scripted
 
 from moho import store
@@ -126,10 +127,39 @@ def test_killed_at_any_moment(number: int, prepared: tuple[Path, dict[bool, floa
         agent = scripted(project, *replies(), checkpointer=saver)
         try:
             outcome = agent.resume("t")
-        except DataError:  # killed before the conversation was kept: it is asked again
+        except DataError as error:  # killed before the conversation was kept: it is asked again
+            assert error.code == "E_NOT_FOUND" and not kept
             outcome = agent.ask(REQUEST, thread="t")
     assert outcome.status == "answered"
     assert outcome.answer == "5 to 60 Hz, 0.5 s, 0 dead."
     assert [step.tool for step in outcome.steps] == ["bandpass", "gain_agc", "trace_qc"]  # nothing repeated
     assert [step.artifacts for step in outcome.steps][: len(kept)] == [step.artifacts for step in kept]
     assert [name for name, entry in Project.open(folder).catalogue().items() if entry.source != "input"] == ["bandpass 1", "gain_agc 1"]
+
+
+class Torn(InMemorySaver):
+    """Fails at one checkpoint, after the writes that lead to it were kept."""
+
+    left = 0
+
+    def put(self, *args: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            raise OSError("killed here")
+        return super().put(*args)
+
+
+@pytest.mark.parametrize("number", range(2, 14))
+def test_killed_between_the_writes_and_the_checkpoint(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("moho.agent.offer.choose", quick_choice)
+    project, saver = made_project(tmp_path / "project"), Torn()
+    saver.left = number
+    with pytest.raises(OSError, match="killed here"):
+        scripted(project, *replies(), checkpointer=saver).ask(REQUEST, thread="t")
+    agent = scripted(project, *replies(), checkpointer=saver)
+    if agent._graph.get_state({"configurable": {"thread_id": "t"}}).values.get("run"):
+        outcome = agent.resume("t")
+    else:
+        outcome = agent.ask(REQUEST, thread="t")
+    assert outcome.answer == "5 to 60 Hz, 0.5 s, 0 dead."
+    assert [step.tool for step in outcome.steps] == ["bandpass", "gain_agc", "trace_qc"]
