@@ -24,6 +24,7 @@ from moho.rl.harvest import INSPECTING, facts_of, harvest, made_kind, made_kind_
 from moho.rl.phrases import (
     AFTER,
     AGAIN,
+    ASKED_TWO,
     BEFORE,
     FREE,
     NAMES,
@@ -165,13 +166,45 @@ class Writer:
             parts.append(" and ".join(self._wanted(facts[key], key) for key in chosen))
             keys += [f"{position}.{key}" for key in chosen]
             done.append(decision.Done(position, found[1], "", facts))
-        text = self.random.choice(
-            ("{0} for {of}, and {1}?", "For {of}: {0}, then {1}", "{0} in {of}? also {1}", "I want {0} of {of} and also {1}")
-        ).format(*parts, of=target)
+        text = self.random.choice(ASKED_TWO).format(*parts, of=target)
         upto = self.random.randint(0, 2)
         situation = decision.Situation(self._dress(text), named, [], done[:upto])
         reply = decision.write_answer(keys) if upto == 2 else done[upto].call
         return Example(situation, reply, "answer" if upto == 2 else "chain", reply.partition("(")[0])
+
+    def asked_then(self) -> Example | None:
+        """A question about a data set's numbers and a call on the same data set, at any step of the two."""
+        one = self.tools[self.random.choice([name for name in INSPECTING if name in harvest()])]
+        kind = self.random.choice([k for a in one.arguments if a.is_data for k in a.kinds]).__name__
+        valued = [
+            t
+            for t in self.tools.values()
+            if t is not one
+            and any(a.unit and not a.is_data for a in t.arguments)
+            and [kind in {k.__name__ for k in a.kinds} for a in t.arguments if a.is_data and a.required] == [True]
+        ]
+        if not valued:
+            return None
+        name = self.random.choice(NAMES[kind])
+        target = self.random.choice((name, *NOUNS[kind]))
+        found = self._measured(one, {name: kind}, {next(a.name for a in one.arguments if a.is_data): name})
+        second = self._call(self.random.choice(valued), "chain", plain=True, catalogue={name: kind})
+        made = self._done(second, 2) if second else None
+        if found is None or second is None or made is None:
+            return None
+        keys = self.random.sample(list(found[0]), min(len(found[0]), self.random.choice((1, 2, 2))))
+        parts = " and ".join(self._wanted(found[0][key], key) for key in keys)
+        then = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", self.random.choice(("it", "the same", target, "this")), second.situation.request.rstrip("?."))
+        text = self._dress(self.random.choice(ASKED_TWO).format(parts, then[:1].lower() + then[1:], of=target))
+        calls = [found[1], second.reply]
+        dones = [decision.Done(1, found[1], "", facts_of(one.name, kind, self.random) or found[0]), made]
+        upto = self.random.choice((0, 1, 1, 2))
+        shown = {name: kind}
+        if upto == 2 and made.result:
+            shown[made.result] = made_kind(made, self.tools)
+        answered = [f"1.{key}" for key in keys] + [f"2.{key}" for key in _nearest(made.facts, second.situation.request)]
+        reply = calls[upto] if upto < 2 else decision.write_answer(answered)
+        return Example(decision.Situation(text, shown, [], dones[:upto]), reply, "chain" if upto < 2 else "answer", reply.partition("(")[0])
 
     def _wanted(self, quantity: Quantity, key: str) -> str:
         """How someone asks for one number."""
@@ -752,10 +785,11 @@ SHARES = {
     "which": 4,
     "stated": 12,
     "asked": 14,
-    "asked_two": 7,
+    "asked_two": 8,
+    "asked_then": 8,
     "several": 6,
     "implied": 6,
-    "stated_and": 6,
+    "stated_and": 7,
     "correct": 6,
     "chain": 13,
     "follow": 7,
@@ -774,6 +808,14 @@ def pool(argument: Argument) -> tuple[float, ...]:
     if argument.name == "depth" and argument.unit and argument.unit.symbol == "m":
         return (2000, 3000, 5000, 6000)
     return VALUES.get(argument.name, (1, 2, 5, 10))
+
+
+def _nearest(facts: Mapping[str, Quantity], request: str) -> list[str]:
+    """The numbers whose labels share most words with the request; the first where none does."""
+    words = {word for word in re.findall(r"[a-z]{4,}", request.lower())}
+    shared = {key: len(words & set(re.findall(r"[a-z]{4,}", f"{q.label} {key}".lower()))) for key, q in facts.items()}
+    most = max(shared.values(), default=0)
+    return [key for key, count in shared.items() if count == most][: 2 if most else 1]
 
 
 def _number(written: str, unit: str) -> float:

@@ -219,6 +219,22 @@ QUESTIONS = (
     "For {of}, {what}?",
     "please state {what} of {of}",
 )
+ASKED_TWO = (  # two questions about one data set
+    "{0} for {of}, and {1}?",
+    "For {of}: {0}, then {1}",
+    "{0} in {of}? also {1}",
+    "I want {0} of {of} and also {1}",
+    "{0} does {of} have, and {1}?",
+    "{0} does {of} have and {1}",
+    "Give me {0} of {of}. {1} too.",
+    "{of}: {0}; {1}",
+    "tell me {0} for {of} and {1}",
+    "what is {0} of {of}? And {1}?",
+    "{0} has {of}, plus {1}",
+    "with {of}, first {0}. next {1}",
+    "{0} ({of})... and {1} please",
+    "could you say {0} for {of}, as well as {1}",
+)
 PREMISES = (
     "{of} has {what} {value}, right?",
     "confirm that the {what} of {of} is {value}",
