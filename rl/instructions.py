@@ -194,7 +194,8 @@ class Writer:
             return None
         keys = self.random.sample(list(found[0]), min(len(found[0]), self.random.choice((1, 2, 2))))
         parts = " and ".join(self._wanted(found[0][key], key) for key in keys)
-        then = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", self.random.choice(("it", "the same", target, "this")), second.situation.request.rstrip("?."))
+        it = self.random.choice(("it", "the same", target, "this"))
+        then = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", it, second.situation.request.rstrip("?."))
         text = self._dress(self.random.choice(ASKED_TWO).format(parts, then[:1].lower() + then[1:], of=target))
         calls = [found[1], second.reply]
         dones = [decision.Done(1, found[1], "", facts_of(one.name, kind, self.random) or found[0]), made]

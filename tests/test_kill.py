@@ -17,8 +17,7 @@ from made_project import call, made_project, quick_choice, scripted
 
 from moho import store
 from moho.agent import graph
-from moho.errors import DataError
-from moho.project import Project
+from moho.project import Project, StepRecord
 
 KILLS = 20
 SCRIPT = [
@@ -81,6 +80,13 @@ def fork(folder: Path, after: float | None, draw: bool) -> tuple[int, float]:
     return told.count(b"s"), seconds
 
 
+def resumed(agent: graph.Agent, kept: list[StepRecord]) -> graph.Outcome:
+    """The rest of a killed run; killed before the conversation was kept, it is asked again."""
+    begun = agent._graph.get_state({"configurable": {"thread_id": "t"}}).values.get("run")
+    assert begun or not kept
+    return agent.resume("t") if begun else agent.ask(REQUEST, thread="t")
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[bool, float]]:
     """A project before its first run, and how long a whole run takes in a warm child, with figures and without."""
@@ -125,11 +131,7 @@ def test_killed_at_any_moment(number: int, prepared: tuple[Path, dict[bool, floa
     connection.close()
     with graph.threads(project) as saver:
         agent = scripted(project, *replies(), checkpointer=saver)
-        try:
-            outcome = agent.resume("t")
-        except DataError as error:  # killed before the conversation was kept: it is asked again
-            assert error.code == "E_NOT_FOUND" and not kept
-            outcome = agent.ask(REQUEST, thread="t")
+        outcome = resumed(agent, kept)
     assert outcome.status == "answered"
     assert outcome.answer == "5 to 60 Hz, 0.5 s, 0 dead."
     assert [step.tool for step in outcome.steps] == ["bandpass", "gain_agc", "trace_qc"]  # nothing repeated
@@ -157,9 +159,6 @@ def test_killed_between_the_writes_and_the_checkpoint(number: int, tmp_path: Pat
     with pytest.raises(OSError, match="killed here"):
         scripted(project, *replies(), checkpointer=saver).ask(REQUEST, thread="t")
     agent = scripted(project, *replies(), checkpointer=saver)
-    if agent._graph.get_state({"configurable": {"thread_id": "t"}}).values.get("run"):
-        outcome = agent.resume("t")
-    else:
-        outcome = agent.ask(REQUEST, thread="t")
+    outcome = resumed(agent, project.run("last").steps() if project.history() else [])
     assert outcome.answer == "5 to 60 Hz, 0.5 s, 0 dead."
     assert [step.tool for step in outcome.steps] == ["bandpass", "gain_agc", "trace_qc"]
