@@ -1,8 +1,8 @@
-"""The agent: think, guard, act, and check, as a LangGraph graph over a project.
+"""The agent: think, act behind a guard, and check, as a LangGraph graph over a project.
 
     think   the model sees the catalogue, the tools that fit and the steps so far, and calls a tool or answers
-    guard   numbers nobody gave, units, names, cost; asks the person, refuses, or waits for an approval
-    act     runs the call and keeps it
+    act     guards each call (numbers nobody gave, units, names, cost: asks the person, refuses, or waits for an approval), then
+            runs it and keeps the step
     check   binds every number of the answer to its source
 
 A wrong call goes back to the model with the reason; the third in a row ends the request. Checkpoints are SQLite, synced at
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -36,7 +36,7 @@ from moho.project import Entry, Project, Run, StepRecord
 from moho.survey import KINDS
 from moho.units import OutOfBounds, Quantity
 
-Node = Literal["think", "guard", "act", "check", "__end__"]
+Node = Literal["think", "act", "check", "__end__"]
 ATTEMPTS = 3  # wrong replies in a row before a request is given up
 
 
@@ -82,6 +82,24 @@ class Event:
     text: str
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """A call that passed the guard: the model's id of it, the key its step is kept under, and notes on what was left out."""
+
+    id: str
+    key: str
+    call: Call
+    notes: list[str]
+
+
+class _Closed(Exception):
+    """Ends the request with an update of its state."""
+
+    def __init__(self, update: dict[str, Any]) -> None:
+        super().__init__(update["answer"])
+        self.update = update
+
+
 class Agent:
     """An agent on one project with one model. `ask` is a request; `resume` answers an approval or continues a killed run."""
 
@@ -113,7 +131,7 @@ class Agent:
         thread = thread or secrets.token_hex(6)
         run = self.project.start(request, model=self.name, thread=thread)
         fresh: dict[str, Any] = {
-            "run": run.id, "calls": [], "status": "", "answer": "", "about": [], "candidates": [], "code": "", "numbers": [],
+            "run": run.id, "status": "", "answer": "", "about": [], "candidates": [], "code": "", "numbers": [],
             "attempts": 0, "sent_back": False, "turns": 0, "runs": [run.id],
         }  # fmt: skip
         if focus:
@@ -159,85 +177,70 @@ class Agent:
         if state["status"]:
             return END  # type: ignore[return-value]
         last = state["messages"][-1]
-        return "guard" if isinstance(last, AIMessage) and last.tool_calls else "check"
+        return "act" if isinstance(last, AIMessage) and last.tool_calls else "check"
 
-    def _guard(self, state: Conversation) -> dict[str, Any]:
+    def _act(self, state: Conversation) -> dict[str, Any]:
         last = state["messages"][-1]
         assert isinstance(last, AIMessage)
         run = self.project.run(state["run"])
-        prepared: list[dict[str, Any]] = []
+        calls: list[Guarded] = []
         replies: list[ToolMessage] = []
         for place, call in enumerate(last.tool_calls):
-            identity = str(call["id"])
-            if words := self._spent(run, len(run.steps()) + len(prepared)):
-                return _closed(last, {"status": "failed", "answer": words, "code": "E_BUDGET"})
-            if call["name"] in ("ask", "refuse"):
-                return _closed(last, self._control(call["name"], call["args"], run, state))
+            key = f"{state['turns']}.{place} {call['id']}"  # some servers give every call the same id
             try:
-                arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
-                ready = prepare(call["name"], arguments, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
-                again = next((s for s in run.steps() if not s.error and s.tool == ready.tool and dict(s.arguments) == ready.arguments), None)
-                if again is not None:
-                    raise ValueError(f"step {again.id} has done exactly this; answer from its result")
-                asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
-            except Missing as missing:
-                return _closed(last, {"status": "question", "answer": str(missing), "about": missing.about, "candidates": list(missing.candidates)})
-            except OutOfBounds as error:  # the person's own number: the model could only invent another
-                return _closed(last, {"status": "refused", "answer": _sentence(str(error)), "code": "E_PHYSICS"})
-            except Refusal as refusal:
-                return _closed(last, {"status": "refused", "answer": _reason(refusal), "code": refusal.code})
+                guarded = self._guard(call, key, run, state, len(calls))
+            except _Closed as closed:
+                return _closed(last, closed.update)
             except (ValueError, TypeError, MohoError) as error:
-                replies.append(ToolMessage(prompts.failure(getattr(error, "code", "E_ARGUMENT"), str(error)), tool_call_id=identity, status="error"))
-                continue
-            if asked and not self.approve:
-                wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
-                if interrupt(wanted) != wanted["fingerprint"]:  # an approval holds for exactly these arguments
-                    words = f"Not run: {asked}, and that was not approved."
-                    return _closed(last, {"status": "refused", "answer": words, "code": "E_APPROVAL"})
-            key = f"{state['turns']}.{place} {identity}"  # some servers give every call the same id
-            prepared.append({"id": identity, "key": key, "tool": ready.tool, "data": dict(ready.data), "values": dict(ready.values), "notes": notes})
-        wrong = state["attempts"] + 1 if replies and not prepared else 0
-        update: dict[str, Any] = {"messages": replies, "calls": prepared, "attempts": wrong}
-        if wrong >= ATTEMPTS:
-            update |= self._given_up(run, replies)
-        return update
-
-    def _after_guard(self, state: Conversation) -> Node:
-        if state["status"]:
-            return END  # type: ignore[return-value]
-        return "act" if state["calls"] else "think"
-
-    def _act(self, state: Conversation) -> dict[str, Any]:
-        run = self.project.run(state["run"])
+                replies.append(_failed(error, call["id"]))
+            else:
+                calls.append(guarded)
         done = {step.call: step for step in run.steps() if not step.error}
-        replies: list[ToolMessage] = []
-        failed = 0
-        for item in state["calls"]:
-            call = Call(item["tool"], item["data"], item["values"])
+        right = 0
+        for guarded in calls:
             try:
-                step = done.get(item["key"]) or act.perform(call, run, identity=item["key"], notes=item["notes"], draw=self.draw)
-                result = step.result
-                text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
-                replies.append(ToolMessage(text, tool_call_id=item["id"]))
-                self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
+                step = done.get(guarded.key) or act.perform(guarded.call, run, identity=guarded.key, notes=guarded.notes, draw=self.draw)
             except Missing as missing:
-                replies.append(ToolMessage(prompts.failure("E_MISSING", str(missing)), tool_call_id=item["id"], status="error"))
-                question = {"status": "question", "answer": str(missing), "about": missing.about, "candidates": list(missing.candidates)}
-                return {"messages": replies, "calls": []} | question
+                return {"messages": [*replies, _failed(missing, guarded.id, "E_MISSING")]} | _question(missing)
             except Refusal as refusal:
-                replies.append(ToolMessage(prompts.failure(refusal.code, str(refusal)), tool_call_id=item["id"], status="error"))
-                words = _reason(refusal)
-                return {"messages": replies, "calls": [], "status": "refused", "answer": words, "code": refusal.code}
+                return {"messages": [*replies, _failed(refusal, guarded.id)]} | _refusal(refusal)
             except Exception as error:  # the one place where a tool's failure becomes the model's to mend
-                failed += 1
-                self._tell(Event("error", f"{call.tool}: {error}"))
-                code = getattr(error, "code", "E_ARGUMENT")
-                replies.append(ToolMessage(prompts.failure(code, str(error)), tool_call_id=item["id"], status="error"))
-        wrong = state["attempts"] + 1 if failed == len(state["calls"]) else 0
-        update: dict[str, Any] = {"messages": replies, "calls": [], "attempts": wrong}
-        if wrong >= ATTEMPTS:
-            update |= self._given_up(run, replies)
-        return update
+                self._tell(Event("error", f"{guarded.call.tool}: {error}"))
+                replies.append(_failed(error, guarded.id))
+                continue
+            right += 1
+            result = step.result
+            text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
+            replies.append(ToolMessage(text, tool_call_id=guarded.id))
+            self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
+        wrong = 0 if right else state["attempts"] + 1
+        update: dict[str, Any] = {"messages": replies, "attempts": wrong}
+        return update | self._given_up(run, replies) if wrong >= ATTEMPTS else update
+
+    def _guard(self, call: ToolCall, key: str, run: Run, state: Conversation, before: int) -> Guarded:
+        """A call that may be run; _Closed where the request ends with it, any other error for the model to mend."""
+        if words := self._spent(run, len(run.steps()) + before):
+            raise _Closed({"status": "failed", "answer": words, "code": "E_BUDGET"})
+        if call["name"] in ("ask", "refuse"):
+            raise _Closed(self._control(call["name"], call["args"], run, state))
+        try:
+            arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
+            ready = prepare(call["name"], arguments, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
+            again = (s for s in run.steps() if not s.error and s.call != key and s.tool == ready.tool and dict(s.arguments) == ready.arguments)
+            if (step := next(again, None)) is not None:
+                raise ValueError(f"step {step.id} has done exactly this; answer from its result")
+            asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
+        except Missing as missing:
+            raise _Closed(_question(missing)) from None
+        except OutOfBounds as error:  # the person's own number: the model could only invent another
+            raise _Closed({"status": "refused", "answer": _sentence(str(error)), "code": "E_PHYSICS"}) from None
+        except Refusal as refusal:
+            raise _Closed(_refusal(refusal)) from None
+        if asked and not self.approve:
+            wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
+            if interrupt(wanted) != wanted["fingerprint"]:  # an approval holds for exactly these arguments
+                raise _Closed({"status": "refused", "answer": f"Not run: {asked}, and that was not approved.", "code": "E_APPROVAL"})
+        return Guarded(str(call["id"]), key, ready, notes)
 
     def _after_act(self, state: Conversation) -> Node:
         return END if state["status"] else "think"  # type: ignore[return-value]
@@ -274,12 +277,10 @@ class Agent:
     def _build(self) -> StateGraph[Conversation]:
         graph = StateGraph(Conversation)
         graph.add_node("think", self._think)
-        graph.add_node("guard", self._guard)
         graph.add_node("act", self._act)
         graph.add_node("check", self._check)
         graph.add_edge(START, "think")
-        graph.add_conditional_edges("think", self._after_think, ["guard", "check", END])
-        graph.add_conditional_edges("guard", self._after_guard, ["act", "think", END])
+        graph.add_conditional_edges("think", self._after_think, ["act", "check", END])
         graph.add_conditional_edges("act", self._after_act, ["think", END])
         graph.add_conditional_edges("check", self._after_check, ["think", END])
         return graph
@@ -389,7 +390,21 @@ def _forget(checkpointer: Any, thread: str) -> None:
 def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:
     """`update`, with a reply to every call of the message that ends here, so that the history stays whole."""
     words = json.dumps({"error": update["answer"], "code": update.get("code", update["status"])}, ensure_ascii=False)
-    return update | {"messages": [ToolMessage(words, tool_call_id=str(call["id"]), status="error") for call in last.tool_calls], "calls": []}
+    return update | {"messages": [ToolMessage(words, tool_call_id=str(call["id"]), status="error") for call in last.tool_calls]}
+
+
+def _failed(error: Exception, identity: str | None, code: str = "") -> ToolMessage:
+    """The reply to a call that was not carried out."""
+    code = code or getattr(error, "code", "E_ARGUMENT")
+    return ToolMessage(prompts.failure(code, str(error)), tool_call_id=str(identity), status="error")
+
+
+def _question(missing: Missing) -> dict[str, Any]:
+    return {"status": "question", "answer": str(missing), "about": missing.about, "candidates": list(missing.candidates)}
+
+
+def _refusal(refusal: Refusal) -> dict[str, Any]:
+    return {"status": "refused", "answer": _reason(refusal), "code": refusal.code}
 
 
 def _sentence(words: str) -> str:

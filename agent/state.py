@@ -16,7 +16,6 @@ class Conversation(TypedDict, total=False):
     run: str  # id of the run under way
     runs: Annotated[list[str], operator.add]  # ids of all runs of this thread
     focus: list[str]  # data sets the thread is about; absent for the whole project
-    calls: list[dict[str, Any]]  # prepared calls: {"id", "call", "notes"}
     status: str  # "" while under way, then answered | question | refused | failed
     answer: str
     about: list[str]  # what a question is about
