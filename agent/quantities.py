@@ -22,14 +22,15 @@ _UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km
 _ORDERS = {"first", "second", "third", "fourth", "fifth", "linear", "quadratic", "cubic", "plane", "planar", "1st", "2nd", "3rd", "4th", "5th"}
 _LOWER = {unit.lower() for unit in _UNITS}
 _UNIT = "|".join(re.escape(unit) for unit in _UNITS)
-_NUMERAL = r"(?:\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?![\d,])|\d{1,3}(?: \d{3})* 000(?!\d)|\d+,\d{1,2}(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_NUMERAL = r"(?:[1-9]\d{0,2}(?:[,\u00a0\u202f]\d{3})+(?![\d,])|\d{1,3}(?: \d{3})* 000(?!\d)|(?<!\d,)(?:0,\d+|\d+,\d{1,2})(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
 _LABEL = r"(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=il)|(?<=xl)|(?<=inline)|(?<=xline)|(?<=\dx)|(?<=\.\.)"  # "CDP180", "2x2 km"
 _DIGITS = re.compile(
     rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL})(?: (?:hundred|thousand))?)"
-    rf"(?P<gap>\s?-?)(?P<unit>(?:{_UNIT})(?!\s?=))?(?![A-WYZa-wyz_])",
+    rf"(?P<gap>\s?-?)(?P<unit>(?:{_UNIT})(?!\s?=|\d))?(?![A-WYZa-wyz_])",
     re.I,
 )
 _NAMED = re.compile(r"(?<!\w)(?!cdp|cmp|shot|il\d|xl\d|inline|xline)([A-Za-z]\w*)-$", re.I)  # "F02-1": a name, not a number
+_COUNTED = re.compile(r"(?<!\w)(?:cdp|cmp|trace|shot|record|station|inline|crossline|xline|il|xl)s?\W{0,2}$", re.I)  # what stands before a number without a unit
 _FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _NTH = r"\d+(?:st|nd|rd|th)|first|second|third|fourth|linear|quadratic|cubic|planar"
 _ORDINAL = re.compile(
@@ -48,7 +49,7 @@ _SPOKEN = re.compile(
     re.I,
 )
 SPOKEN_QUANTITY = re.compile(rf"(?<!\w)({SPOKEN}|half an?|half|(?:a )?quarter(?: of an?)?)[ -](?:{_UNIT})(?![A-Za-z])", re.I)  # "thirty-seven Hz"
-_JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|\.\.+)\s*$", re.I)
+_JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|thru|through|\.\.+)\s*$", re.I)
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +62,8 @@ def quantities(text: str) -> tuple[str, ...]:
     found: list[list[str | int]] = []  # start, end, number, unit
     text = re.sub(r"\b(?:minus|negative) (?=[\d.])", "-", text, flags=re.I)
     text = re.sub(r"(\d*) ?([½¼¾])", lambda m: f"{int(m[1] or 0) + _FRACTIONS[m[2]]:g}", text)
-    text = re.sub(rf"(?<![\d/.])(?:(\d+) )?1/2(?= ?(?:{_UNIT})(?![A-Za-z]))", lambda m: f"{m[1] or 0}.5", text)
+    text = re.sub(rf"(?<![\d/.])(?:(\d+) )?([13])/([24])(?= ?(?:{_UNIT})(?![A-Za-z]))", lambda m: f"{int(m[1] or 0) + int(m[2]) / int(m[3]):g}", text)
+    text = re.sub(rf"(?<!\w)three[- ]quarters?(?: of an?)?(?=[ -](?:{_UNIT})(?![A-Za-z]))", "0.75", text, flags=re.I)
     for match in _DIGITS.finditer(text):
         if (named := _NAMED.search(text, 0, match.start())) and named[1].lower() not in _LOWER:
             continue
@@ -88,7 +90,7 @@ def quantities(text: str) -> tuple[str, ...]:
             kept.append(item)
     for left, right in zip(reversed(kept[:-1]), reversed(kept[1:]), strict=True):
         between = text[int(left[1]) : int(right[0])]
-        if not left[3] and right[3] and _JOINED.match(between):
+        if not left[3] and right[3] and _JOINED.match(between) and not (between.strip() == "," and _COUNTED.search(text[: int(left[0])])):
             left[3] = right[3]
     return tuple(dict.fromkeys(f"{item[2]} {item[3]}".strip() for item in kept))
 

@@ -193,7 +193,7 @@ def unit_of(text: str) -> str:
 def _split(text: str, name: str) -> tuple[float, str]:
     """A number and the unit behind it, from digits or words."""
     words = re.sub(r"[\s_]+", " ", text.strip().strip("\"'").lstrip("~≈")).replace("−", "-")
-    words = re.sub(r"^(\d+),(\d{1,2}|\d{4,})(?!\d)", r"\1.\2", words)  # a decimal comma; 1,500 keeps its thousands
+    words = re.sub(r"^(0(?=,)|\d+(?=,(?!\d{3}(?!\d))\d)),(\d+)", r"\1.\2", words)  # a decimal comma; 1,500 keeps its thousands, 0,500 has none
     if words.lower() in WORDS:
         return float(WORDS[words.lower()]), ""
     if mixed := re.match(r"(\w+) and (a |an |one )?(half|quarter)\b(?: of an?| an?)?", words, re.I):  # "one and a half seconds"

@@ -131,3 +131,24 @@ def test_said_is_the_same_number_in_any_unit() -> None:
 def test_runs_of_words_for_arguments_that_are_words() -> None:
     assert "MO01" in spans("pick at MO01, please")
     assert spans("a b c", longest=2) == ["a", "a b", "b", "b c", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("corners 4,9,52,70 Hz", ("4 Hz", "9 Hz", "52 Hz", "70 Hz")),
+        ("f1=4 f2=9 f3=52 f4=70 Hz", ("4", "9", "52", "70 Hz")),
+        ("1 thru 25 Hz", ("1 Hz", "25 Hz")),
+        ("three quarters of a second", ("0.75 second",)),
+        ("AGC 3/4 s", ("0.75 s",)),
+        ("seed CDP 122, 0.444 sec", ("122", "0.444 sec")),
+        ("at 0,732 s", ("0,732 s",)),
+    ],
+)
+def test_lists_fractions_and_labels(text: str, found: tuple[str, ...]) -> None:
+    assert quantities(text) == found
+
+
+def test_a_leading_nought_makes_a_comma_decimal() -> None:
+    assert parse("0,732 s", Unit("s")) == 0.732
+    assert parse("1,611 ms", Unit("ms")) == 1611

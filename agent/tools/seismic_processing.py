@@ -188,6 +188,8 @@ def decon(
         message = f"lag and operator together are {(ahead + length) * line.dt:g} s long, more than half of the record of {record:g} s."
         raise Refusal("E_PHYSICS", message, "Shorten the operator or the lag.")
     data, live, notes = amplitudes(line)
+    if abs(operator - length * line.dt) > 1e-3 * line.dt:
+        notes = (*notes, f"the operator of {operator:g} s was rounded to {length} samples, {length * line.dt:g} s")
     if lag is not None and abs(lag - ahead * line.dt) > 1e-3 * line.dt:
         notes = (*notes, f"the lag of {lag:g} s was rounded to {ahead} samples, {ahead * line.dt:g} s")
     size = next_fast_len(samples + ahead + length, real=True)
@@ -316,7 +318,7 @@ def nmo_stack(
     facts = {
         "traces": Quantity(len(names), "", "stacked traces"),
         "fold": Quantity(int(fold.max()), "", "largest fold after the stretch mute"),
-        "velocity": Quantity([float(v.min()), float(v.max())] if np.ptp(v) else float(v[0]), "m/s", "stacking velocity"),
+        "velocity": Quantity([float(v.min()), float(v.max())] if np.ptp(v) else float(v[0]), "m/s", "lowest and highest stacking velocity" if np.ptp(v) else "stacking velocity"),
         "muted": Quantity(100 * float(1 - used[live].mean()), "%", "samples muted for stretch or beyond the record"),
     }
     return Seismic(
