@@ -3,7 +3,7 @@
     think   the model sees the catalogue, the tools that fit and the steps so far, and calls a tool or answers
     act     guards each call (numbers nobody gave, units, names, cost: asks the person, refuses, or waits for an approval), then
             runs it and keeps the step
-    check   binds every number of the answer to its source
+    check   binds every number of the answer to its source, and corrects what was taken for granted
 
 A wrong call goes back to the model with the reason; the third in a row ends the request. Checkpoints are SQLite, synced at
 each step, so that a killed process resumes where it was; a step that was kept is not run again.
@@ -28,7 +28,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from moho.agent import act, guard, ledger, offer, prompts
+from moho.agent import act, guard, ledger, offer, premises, prompts
 from moho.agent.registry import Call, estimate, find_tool, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
@@ -252,7 +252,12 @@ class Agent:
         text = str(last.content).strip()
         if not text:
             return {"status": "failed", "code": "E_DATA", "answer": "The model gave no answer."}
-        checked = ledger.check(text, steps, _conversation(state), list(self.project.catalogue()))
+        names = list(self.project.catalogue())
+        for written, step, key in premises.wrong(_request(state), steps, names):
+            if f"not {written}" not in text:
+                label = next(one for one in steps if one.id == step).facts()[key].label or key.replace("_", " ")
+                text += f" {label[:1].upper()}{label[1:]}: {{s{step}.{key}}}, not {written}."
+        checked = ledger.check(text, steps, _conversation(state), names)
         if (checked.unbound or checked.unknown) and not state["sent_back"]:
             without = ", ".join([*checked.unbound, *checked.unknown])
             words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."

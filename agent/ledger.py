@@ -99,9 +99,14 @@ def unused(request: str, steps: Sequence[StepRecord]) -> list[str]:
     """The quantities with a unit that the person gave and no step took, so that an answer can say so."""
     left = []
     for written in quantities(request):
-        if unit_of(written) and not any(_took(step, written) for step in steps):
+        if unit_of(written) and not took(steps, written):
             left.append(written)
     return left
+
+
+def took(steps: Sequence[StepRecord], written: str) -> bool:
+    """Whether an argument of a step has the value of a quantity as the person wrote it."""
+    return any(_took(step, written) for step in steps)
 
 
 def _took(step: StepRecord, written: str) -> bool:

@@ -22,7 +22,10 @@ _UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km
 _ORDERS = {"first", "second", "third", "fourth", "fifth", "linear", "quadratic", "cubic", "plane", "planar", "1st", "2nd", "3rd", "4th", "5th"}
 _LOWER = {unit.lower() for unit in _UNITS}
 _UNIT = "|".join(re.escape(unit) for unit in _UNITS)
-_NUMERAL = r"(?:[1-9]\d{0,2}(?:[,\u00a0\u202f]\d{3})+(?![\d,])|\d{1,3}(?: \d{3})* 000(?!\d)|(?<!\d,)(?:0,\d+|\d+,\d{1,2})(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+_NUMERAL = (
+    r"(?:[1-9]\d{0,2}(?:[,\u00a0\u202f]\d{3})+(?![\d,])|\d{1,3}(?: \d{3})* 000(?!\d)"
+    r"|(?<!\d,)(?:0,\d+|\d+,\d{1,2})(?![\d,])|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|\.\d+"
+)
 _LABEL = r"(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=il)|(?<=xl)|(?<=inline)|(?<=xline)|(?<=\dx)|(?<=\.\.)"  # "CDP180", "2x2 km"
 _DIGITS = re.compile(
     rf"(?:(?<![\w.])|{_LABEL})(?P<number>(?:(?<![\d])[-−+])?(?:{_NUMERAL})(?: (?:hundred|thousand))?)"
@@ -30,7 +33,7 @@ _DIGITS = re.compile(
     re.I,
 )
 _NAMED = re.compile(r"(?<!\w)(?!cdp|cmp|shot|il\d|xl\d|inline|xline)([A-Za-z]\w*)-$", re.I)  # "F02-1": a name, not a number
-_COUNTED = re.compile(r"(?<!\w)(?:cdp|cmp|trace|shot|record|station|inline|crossline|xline|il|xl)s?\W{0,2}$", re.I)  # what stands before a number without a unit
+_COUNTED = re.compile(r"(?<!\w)(?:cdp|cmp|trace|shot|record|station|inline|crossline|xline|il|xl)s?\W{0,2}$", re.I)
 _FRACTIONS = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _NTH = r"\d+(?:st|nd|rd|th)|first|second|third|fourth|linear|quadratic|cubic|planar"
 _ORDINAL = re.compile(

@@ -29,7 +29,7 @@ def requests(
     plays: Annotated[int, typer.Option("--plays", help="Times each request is played, for pass^n.", min=1)] = 3,
     limit: Annotated[int, typer.Option("--limit", help="Only the first so many.")] = 0,
     as_json: Annotated[bool, typer.Option("--json")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print what the model did where it failed.")] = True,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="Print what the model did where it failed.")] = True,
 ) -> None:
     """Play requests through the whole agent and check what came of them."""
     import json

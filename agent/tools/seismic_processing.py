@@ -315,10 +315,11 @@ def nmo_stack(
         raise Refusal("E_PHYSICS", f"the stretch mute of {stretch:g} % leaves nothing of these offsets and velocities.", "Raise the stretch.")
     first = np.searchsorted(place, np.arange(len(names)), sorter=(order := np.argsort(place, kind="stable")))
     where = order[first]
+    speeds = "lowest and highest stacking velocity" if np.ptp(v) else "stacking velocity"
     facts = {
         "traces": Quantity(len(names), "", "stacked traces"),
         "fold": Quantity(int(fold.max()), "", "largest fold after the stretch mute"),
-        "velocity": Quantity([float(v.min()), float(v.max())] if np.ptp(v) else float(v[0]), "m/s", "lowest and highest stacking velocity" if np.ptp(v) else "stacking velocity"),
+        "velocity": Quantity([float(v.min()), float(v.max())] if np.ptp(v) else float(v[0]), "m/s", speeds),
         "muted": Quantity(100 * float(1 - used[live].mean()), "%", "samples muted for stretch or beyond the record"),
     }
     return Seismic(

@@ -1,0 +1,94 @@
+"""What a person took for granted about their data, against what was measured.
+
+A number in the request that no call used ("this 600-trace line") may be a premise. It is held against the one measured number it
+can only be about: of the same unit, and named in the same clause by the words of its label. Which one that is, MiniLM's
+nearness says, less so the further the numbers are apart; below `NEAR` nothing is said. So a wrong premise is corrected whatever model answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from moho.agent import ledger
+from moho.agent.model import differs
+from moho.agent.quantities import quantities
+from moho.project import StepRecord
+from moho.units import Quantity, Unit, parse, unit_of
+
+NEAR = {True: 0.2, False: 0.3}  # cosine between the clause of a number, with a unit or a bare count, and the label it is taken to be about
+LEAD = 0.05  # by which the nearest label has to be nearer than the next that is about something else
+FAR = 0.1  # taken from the nearness for each power of ten between two numbers with a unit
+
+
+def wrong(request: str, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> list[tuple[str, int, str]]:
+    """(as it was said, step, key) of each number of the request that a measured one contradicts. `names` of data sets hold no premises."""
+    text = request
+    for name in sorted(names, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "data", text, flags=re.I)
+    facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if _numeric(quantity)]
+    found = []
+    for written in (quantity.removesuffix(" samples") for quantity in quantities(text)):
+        if ledger.took(steps, written):
+            continue
+        alike = [(step, key, quantity) for step, key, quantity in facts if _same_kind(written, quantity)]
+        if not alike or not all(differs(written, quantity) for _, _, quantity in alike):
+            continue
+        if (about := _about(_clause(text, written), written, alike)) is not None:
+            found.append((written, *about))
+    return found
+
+
+def _about(clause: str, written: str, alike: Sequence[tuple[int, str, Quantity]]) -> tuple[int, str] | None:
+    """The step and key whose label the clause names."""
+    from moho.knowledge.embed import embed
+
+    labels = [quantity.label or key.replace("_", " ") for _, key, quantity in alike]
+    vectors = embed([clause, *labels])
+    near = vectors[1:] @ vectors[0]
+    if unit_of(written):
+        near -= FAR * np.array([_decades(written, quantity) for _, _, quantity in alike])
+    first = int(np.argmax(near))
+    rivals = [value for value, label in zip(near, labels, strict=True) if not _words(label) & _words(labels[first])]
+    if near[first] < NEAR[bool(unit_of(written))] or (rivals and near[first] - max(rivals) < LEAD):
+        return None
+    return alike[first][0], alike[first][1]
+
+
+def _words(label: str) -> set[str]:
+    return {word.rstrip("s") for word in re.findall(r"[a-z]{4,}", label.lower())}
+
+
+def _decades(written: str, quantity: Quantity) -> float:
+    """How many powers of ten a number is away from a measured one, three at most."""
+    said = abs(parse(written, Unit(quantity.unit)))
+    values = quantity.value if isinstance(quantity.value, list) else [quantity.value]
+    ratios = [abs(np.log10(abs(value) / said)) for value in values if value and said]
+    return float(min([*ratios, 3.0]))
+
+
+def _clause(text: str, written: str) -> str:
+    """The clause that holds a quantity."""
+    number = re.escape(written.split(" ")[0])
+    parts = re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|but|so|then)\s+", text)
+    return next((part for part in parts if re.search(rf"(?<!\w){number}", part)), text)
+
+
+def _numeric(quantity: Quantity) -> bool:
+    values = quantity.value if isinstance(quantity.value, list) else [quantity.value]
+    return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _same_kind(written: str, quantity: Quantity) -> bool:
+    """Whether both have a unit and one becomes the other, or neither has one and both are counts."""
+    if not unit_of(written):
+        return not quantity.unit and isinstance(quantity.value, int)
+    if not quantity.unit or quantity.unit == "unknown":
+        return False
+    try:
+        parse(written, Unit(quantity.unit))
+    except ValueError:
+        return False
+    return True
