@@ -30,7 +30,10 @@ def test_a_wrong_premise_is_corrected(request_: str, corrected: str, tmp_path: P
     assert corrected in answer
 
 
-@pytest.mark.parametrize("request_", ["this 12-trace line, when does it end?", "when does the 2 ms line end?", "when does the line end? I was born in 1980"])
+RIGHT = ["this 12-trace line, when does it end?", "when does the 2 ms line end?", "when does the line end? I was born in 1980"]
+
+
+@pytest.mark.parametrize("request_", RIGHT)
 def test_a_right_premise_and_other_numbers_are_left_alone(request_: str, tmp_path: Path) -> None:
     answer, _ = ask(tmp_path / "project", request_)
     assert ", not " not in answer
