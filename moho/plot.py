@@ -1,6 +1,6 @@
 """Pictures of data: one drawing a class, saved as PNG, SVG and a JSON of what they show, the same bytes every time.
 
-`draw` looks up the drawing (`plot_seismic`, `plot_wells`, `plot_maps`, `plot_waveforms`, `plot_reports`) and gives it the data;
+`draw` looks up the drawing (`plot_seismic`, `plot_wells`, `plot_maps`, `plot_waveforms`, `plot_em`, `plot_reports`) and gives it the data;
 what a plot tool wished for is in `data.view`. Figures are matplotlib objects without pyplot, so any thread may draw.
 matplotlib is imported on first use.
 """
@@ -16,7 +16,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from moho.survey import Blocks, Catalogue, Data, Gather, Gravity, Grid, Horizon, Magnetics, Picks, Report, Response, Seismic, Waveforms, Well
+from moho.survey import (
+    Blocks,
+    Catalogue,
+    Data,
+    DCSurvey,
+    Gather,
+    Gravity,
+    Grid,
+    Horizon,
+    Magnetics,
+    MTSounding,
+    Picks,
+    Report,
+    Response,
+    Seismic,
+    Table,
+    Waveforms,
+    Well,
+)
 from moho.units import show
 
 if TYPE_CHECKING:
@@ -36,14 +54,36 @@ DRAWINGS: dict[type[Data], tuple[str, str]] = {
     Blocks: ("plot_maps", "slices"),
     Waveforms: ("plot_waveforms", "seismograms"),
     Picks: ("plot_waveforms", "picks"),
+    MTSounding: ("plot_em", "sounding"),
+    DCSurvey: ("plot_em", "survey"),
 }
 # Report.drawing -> the same
 REPORTS: dict[str, tuple[str, str]] = {
     "spectrum": ("plot_reports", "spectrum"),
     "semblance": ("plot_reports", "semblance"),
     "travel_times": ("plot_reports", "travel_times"),
+    "first_arrivals": ("plot_waves", "first_arrivals"),
     "lines": ("plot_reports", "lines"),
     "points": ("plot_reports", "points"),
+    "mt_model": ("plot_em", "layers"),
+    "resistivity_section": ("plot_em", "section"),
+    "csem": ("plot_em", "csem"),
+    "geobody": ("plot_bodies", "geobody"),
+    "ppsd": ("plot_seismology", "noise"),
+    "beam": ("plot_seismology", "beam"),
+    "events": ("plot_seismology", "events"),
+    "epochs": ("plot_seismology", "epochs"),
+    "euler": ("plot_potential", "euler"),
+    "blind_wells": ("plot_ties", "blind_wells"),
+    "horizon_at_wells": ("plot_ties", "horizon_at_wells"),
+    "evidence": ("plot_ties", "evidence"),
+    "radial_spectrum": ("plot_potential", "radial_spectrum"),
+}
+# what a tool left in `view` -> the same, while `facts` hold the number that this picture is of
+RESULTS: dict[str, tuple[str, str, str]] = {
+    "tie": ("plot_ties", "tie", "blind"),
+    "wavelet": ("plot_ties", "wavelet", "peak_frequency"),
+    "elastic": ("plot_ties", "elastic", "misfit"),
 }
 LARGEST = 1_000_000  # bytes of a PNG
 DPI = 150
@@ -55,6 +95,13 @@ def draw(data: Data) -> Figure | None:
     What it shows beyond its axes (clip percentile and value, bands, stations left out) is in `figure.parameters`.
     """
     place = REPORTS.get(data.drawing) if isinstance(data, Report) else DRAWINGS.get(type(data))
+    if isinstance(data, Well) and list(data.curves) == data.view.get("of"):  # what a tool made side by side, until another tool adds a curve
+        place = ("plot_rocks", "tracks")
+    elif isinstance(data, Table) and list(data.columns) == data.view.get("of"):
+        place = ("plot_rocks", "crossplot")
+    for key in RESULTS.keys() & data.view.keys():
+        if RESULTS[key][2] in data.facts:
+            place = RESULTS[key][:2]
     if place is None:
         return None
     from moho.plot_frame import styled
@@ -110,6 +157,7 @@ def alt_text(data: Data) -> str:
         Seismic: "Seismic section", Gather: "Seismic gathers", Well: "Well logs in tracks", Gravity: "Gravity station map",
         Magnetics: "Magnetic station map", Grid: "Map", Waveforms: "Seismograms", Picks: "Phase picks by station", Catalogue: "Map of epicentres",
         Horizon: "Horizon", Blocks: "Three slices through a block model", Report: "Diagram", Response: "Map of seismic stations",
+        MTSounding: "Apparent resistivity and phase of a magnetotelluric sounding", DCSurvey: "Pseudo-section of a DC resistivity line",
     }  # fmt: skip
     what = words.get(type(data), type(data).__name__)
     if isinstance(data, Report):

@@ -11,13 +11,16 @@ from matplotlib.ticker import AutoMinorLocator, FuncFormatter, MaxNLocator
 
 from moho.plot_frame import QUIET, Picture, after, colour_bar, heading, new, title_of, with_unit
 from moho.plot_ranges import SCALES, SIGNED, colours, window
+from moho.plot_waves import MODELS, model
 from moho.survey import Array, Gather, Horizon, Seismic
 
 WIGGLES = 120  # traces that can still be told apart across a page
 
 
 def section(data: Seismic) -> Picture:
-    """A 2-D section in variable density, or wiggles on request."""
+    """A 2-D section in variable density, or wiggles on request; a velocity or density model over position and depth."""
+    if data.domain == "depth" and (data.quantity in MODELS) and (data.dx or data.x is not None):
+        return model(data)
     view = data.view
     first, last = window(data)
     shown, times = data.data[:, first:last], data.times[first:last]

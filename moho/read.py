@@ -27,11 +27,14 @@ from moho.survey import (
     Blocks,
     Catalogue,
     Data,
+    DCSurvey,
     Gather,
     Gravity,
     Grid,
     Horizon,
+    LogFile,
     Magnetics,
+    MTSounding,
     Picks,
     Report,
     Response,
@@ -76,16 +79,22 @@ READERS: dict[str, Reader] = {
     "StationXML": Reader("moho.waveforms", "read_stations", "looks_like_stations", libraries=OBSPY),
     "QuakeML": Reader("moho.waveforms", "read_events", "looks_like_events", (".quakeml", ".xml"), OBSPY),
     "LAS": Reader("moho.las", "read_las", suffixes=(".las",), libraries=("lasio",)),
+    "DLIS": Reader("moho.dlis", "read_dlis", suffixes=(".dlis", ".lis"), libraries=("dlisio", "dlisio.dlis", "dlisio.lis")),
+    "EDI": Reader("moho.edi", "read_edi", suffixes=(".edi",)),
+    "DC/IP": Reader("moho.dcip", "read_dcip", suffixes=(".obs",)),
     "interpretation": Reader("moho.interpretation", "read_interpretation", suffixes=(".track",), libraries=("pandas",)),
     "grid": Reader("moho.grids", "read_grid", suffixes=(".nc", ".grd", ".tif", ".tiff", ".asc"), libraries=("xarray", "rasterio")),
     "table": Reader("moho.tables", "read_table", suffixes=(".csv", ".txt", ".dat", ".xyz"), libraries=("pandas",)),
 }
-READ = "SEG-Y, miniSEED, SAC, GSE2, SLIST, StationXML, QuakeML, LAS, tables (CSV, XYZ, catalogues), netCDF, GeoTIFF, Surfer and Arc grids"
+READ = (
+    "SEG-Y, miniSEED, SAC, GSE2, SLIST, StationXML, QuakeML, LAS, DLIS, LIS, EDI, DCIP2D lines, tables (CSV, XYZ, catalogues), netCDF, GeoTIFF, "
+    "Surfer and Arc grids"
+)
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 KNOWN = {
     b"%PDF": "a PDF", b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", b"\x7fELF": "a program", b"\x89HDF": "an HDF5 file",
     b"GIF8": "a GIF picture", b"SQLite": "an SQLite database", b"\xd0\xcf\x11\xe0": "an old Office document", b"<html": "a web page",
-    b"<!DOC": "a web page", b"\x28\xb5\x2f\xfd": "a zstd archive", b"7z\xbc\xaf": "a 7z archive", b">HEAD": "an EDI file",
+    b"<!DOC": "a web page", b"\x28\xb5\x2f\xfd": "a zstd archive", b"7z\xbc\xaf": "a 7z archive",
 }  # fmt: skip
 
 
@@ -178,8 +187,6 @@ def _check_hints(name: str, function: Callable[..., Data], hints: dict[str, Any]
 def _seen(head: bytes) -> str:
     """What a file opens with, safely."""
     known = next((words for mark, words in KNOWN.items() if head.lstrip()[: len(mark)].upper() == mark.upper()), "")
-    if not known and b"RECORD" in head[:20] and re.match(rb"[ \d]{4}V1\.\d\d", head):
-        known = "a DLIS file"
     letters = "".join(chr(byte) if 32 <= byte < 127 else "·" for byte in head[:16])
     return f"{known or 'of a kind no reader knows'}; it opens with “{clean(letters, 40)}” ({head[:8].hex(' ')})"
 
@@ -263,6 +270,8 @@ def describe_kind(data: Data) -> str:
 
 
 def _kind(data: Data) -> str:
+    if isinstance(data, DCSurvey) and data.quantity != "resistance":
+        return "IP line"
     if isinstance(data, Seismic):
         return "2-D section" if data.quantity == "amplitude" else f"2-D section of {data.quantity}"
     if isinstance(data, Gravity | Magnetics | Grid):
@@ -271,6 +280,7 @@ def _kind(data: Data) -> str:
     names: dict[type[Data], str] = {
         Gather: "pre-stack gathers", Volume: "3-D volume", Waveforms: "seismograms", Response: "station metadata", Well: "well",
         Picks: "phase picks", Catalogue: "earthquake catalogue", Horizon: "horizon", Table: "table", Blocks: "3-D model", Report: "measurements",
+        MTSounding: "magnetotelluric sounding", DCSurvey: "DC resistivity line", LogFile: "log file",
     }  # fmt: skip
     return names.get(type(data), type(data).__name__)
 

@@ -52,7 +52,7 @@ class Data:
         return replace(self, facts=dict(facts or {}), notes=notes, **changes)
 
 
-def _same_length(what: str, n: int, **arrays: Array | None) -> None:
+def _same_length(what: str, n: int, /, **arrays: Array | None) -> None:
     for name, array in arrays.items():
         if array is not None and len(array) != n:
             raise DataError("E_GEOMETRY", f"{what}: {name} has {len(array)} entries for {n}")
@@ -121,6 +121,7 @@ class Gather(Data):
     dt: float  # s
     t0: float = 0.0  # s
     offset: Array  # (trace,) m, absolute source-receiver distance
+    angle: Array | None = None  # (trace,) deg of incidence: an angle gather, whose offsets may be zero
     shot: Array | None = None  # (trace,) int, field record
     cdp: Array | None = None  # (trace,) int
     channel: Array | None = None  # (trace,) int
@@ -128,13 +129,15 @@ class Gather(Data):
     source_y: Array | None = None
     receiver_x: Array | None = None
     receiver_y: Array | None = None
+    source_depth: Array | None = None  # (trace,) m, positive down
+    receiver_depth: Array | None = None
     crs: str = UNKNOWN
     polarity: str = UNKNOWN
     band: tuple[float, float] | None = None  # Hz
 
     def __post_init__(self) -> None:
         _shape("gather", self.data, 2)
-        _same_length("gather", self.data.shape[0], offset=self.offset, shot=self.shot, cdp=self.cdp, channel=self.channel)
+        _same_length("gather", self.data.shape[0], offset=self.offset, shot=self.shot, cdp=self.cdp, channel=self.channel, angle=self.angle)
         if not self.dt > 0:
             raise DataError("E_HEADER", f"gather: sample interval must be positive, got {self.dt}")
 
@@ -155,6 +158,8 @@ class Gather(Data):
             "sample_interval": Quantity(round(self.dt * 1000, 9), "ms", "sample interval"),
             "offset": Quantity([float(self.offset.min()), float(self.offset.max())], "m", "offset range"),
         }
+        if self.angle is not None:
+            facts["angle"] = Quantity([float(self.angle.min()), float(self.angle.max())], "deg", "angle range")
         if self.shot is not None:
             shots, counts = np.unique(self.shot, return_counts=True)
             facts["shots"] = Quantity(len(shots), "", "shots")
@@ -342,6 +347,7 @@ class Grid(Data):
     density: float | None = None  # kg/m3, of a Bouguer correction
     inclination: float | None = None  # deg, magnetic grids
     declination: float | None = None  # deg
+    intensity: float | None = None  # nT of the inducing field
     stations: Array | None = None  # (station, 2) where it was measured, for the map
 
     def __post_init__(self) -> None:
@@ -482,8 +488,12 @@ class Catalogue(Data):
     depth: Array  # km, positive down
     magnitude: Array
     magnitude_type: Array  # str
+    horizontal_error: Array | None = None  # km, as the catalogue gives it
+    depth_error: Array | None = None  # km
+    time_error: Array | None = None  # s
 
     def __post_init__(self) -> None:
+        _same_length("catalogue", len(self.time), horizontal_error=self.horizontal_error, depth_error=self.depth_error, time_error=self.time_error)
         _same_length("catalogue", len(self.time), latitude=self.latitude, longitude=self.longitude, depth=self.depth, magnitude=self.magnitude)
 
     def summary(self) -> dict[str, Quantity]:
@@ -574,7 +584,165 @@ class Blocks(Data):
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class MTSounding(Data):
+    """A magnetotelluric sounding. Axes x north, y east (as rotated), z down; time as exp(+iwt): phase xy is +45 deg over a half-space."""
+
+    frequency: Array  # (n,) Hz, decreasing
+    impedance: Array  # (n, 2, 2) complex, E/H in ohm: [[xx, xy], [yx, yy]]; NaN where missing
+    error: Array | None = None  # (n, 2, 2) ohm, one standard deviation of the modulus
+    tipper: Array | None = None  # (n, 2) complex
+    rotation: float | None = None  # deg clockwise, of x as the file gives it
+    station: str = ""
+    latitude: float | None = None  # deg
+    longitude: float | None = None  # deg
+    elevation: float | None = None  # m
+
+    def __post_init__(self) -> None:
+        if self.frequency.ndim != 1 or self.impedance.shape != (len(self.frequency), 2, 2) or not len(self.frequency):
+            raise DataError("E_GEOMETRY", f"sounding: impedance {self.impedance.shape} for frequencies {self.frequency.shape}")
+        if not np.all(self.frequency > 0) or not np.all(np.diff(self.frequency) < 0):
+            raise DataError("E_HEADER", "sounding: frequencies must be positive, and decrease")
+        _same_length("sounding", len(self.frequency), error=self.error, tipper=self.tipper)
+
+    @property
+    def period(self) -> Array:
+        """(n,) s, increasing."""
+        return 1.0 / self.frequency
+
+    def response(self, component: str = "determinant") -> tuple[Array, Array]:
+        """(n,) complex impedance in the first quadrant over layered ground, and its standard deviation (NaN where unknown), ohm.
+
+        "xy", "yx" (its sign turned) or "determinant", sqrt(Zxx Zyy - Zxy Zyx), which no rotation changes.
+        """
+        z = self.impedance
+        s = np.full(z.shape, np.nan) if self.error is None else self.error
+        if component == "xy":
+            return z[:, 0, 1], s[:, 0, 1]
+        if component == "yx":
+            return -z[:, 1, 0], s[:, 1, 0]
+        both = np.sqrt(z[:, 0, 0] * z[:, 1, 1] - z[:, 0, 1] * z[:, 1, 0])
+        size = np.abs(z)
+        square = size[:, 1, 1] * s[:, 0, 0], size[:, 0, 0] * s[:, 1, 1], size[:, 1, 0] * s[:, 0, 1], size[:, 0, 1] * s[:, 1, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return both, np.sqrt(sum(part**2 for part in square)) / (2 * np.abs(both))
+
+    def apparent(self, component: str = "determinant") -> tuple[Array, Array, Array]:
+        """(n,) apparent resistivity (ohm.m), phase (deg), relative standard deviation of the resistivity; that of the phase is half of it, in rad."""
+        z, sigma = self.response(component)
+        size = np.abs(z)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return size**2 / (8e-7 * np.pi**2 * self.frequency), np.degrees(np.angle(z)), 2 * sigma / size
+
+    def summary(self) -> dict[str, Quantity]:
+        rho = np.concatenate([self.apparent(name)[0] for name in ("xy", "yx")])
+        facts = {
+            "frequencies": Quantity(len(self.frequency), "", "frequencies"),
+            "period": Quantity([float(f"{self.period[0]:.6g}"), float(f"{self.period[-1]:.6g}")], "s", "period range"),
+        }
+        if np.isfinite(rho).any():
+            ends = [float(np.nanmin(rho)), float(np.nanmax(rho))]
+            facts["apparent_resistivity"] = Quantity(ends, "ohm.m", "apparent resistivity range (xy and yx)")
+        if self.latitude is not None and self.longitude is not None:
+            facts["latitude"] = Quantity(self.latitude, "deg", "latitude")
+            facts["longitude"] = Quantity(self.longitude, "deg", "longitude")
+        return facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class DCSurvey(Data):
+    """Four-electrode data along a straight line on flat ground. Current A, B and potential M, N: (datum,) m; infinite where remote."""
+
+    a: Array
+    b: Array
+    m: Array
+    n: Array
+    value: Array  # (datum,) ohm (potential M less N over the current into A), or mV/V where quantity is "chargeability"
+    error: Array | None = None  # (datum,) one standard deviation, in the unit of the value
+    quantity: str = "resistance"  # "resistance" | "chargeability"
+    line: str = ""
+
+    def __post_init__(self) -> None:
+        _shape("survey", self.value, 1)
+        _same_length("survey", len(self.value), a=self.a, b=self.b, m=self.m, n=self.n, error=self.error)
+        if not np.all(np.isfinite(self.a) & np.isfinite(self.m)):
+            raise DataError("E_GEOMETRY", "survey: A and M need a place; B and N may be remote")
+
+    @property
+    def factor(self) -> Array:
+        """(datum,) m, geometric factor over flat ground: apparent resistivity is factor times resistance."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = [1 / np.abs(p - q) for p, q in ((self.a, self.m), (self.b, self.m), (self.a, self.n), (self.b, self.n))]
+            return 2 * np.pi / (parts[0] - parts[1] - np.where(np.isinf(self.n), 0.0, parts[2] - np.where(np.isinf(self.b), 0.0, parts[3])))
+
+    @property
+    def apparent(self) -> Array:
+        """(datum,) ohm.m, apparent resistivity; the values themselves where they are chargeabilities."""
+        return self.factor * self.value if self.quantity == "resistance" else self.value
+
+    @property
+    def electrodes(self) -> Array:
+        """(electrode,) m, increasing, without remote ones."""
+        places = np.unique(np.concatenate([self.a, self.b, self.m, self.n]))
+        return np.asarray(places[np.isfinite(places)])
+
+    @property
+    def pseudosection(self) -> tuple[Array, Array]:
+        """(datum,) m along the line and m down where a datum is drawn: between the dipoles, at half the distance of their centres."""
+        current = np.where(np.isfinite(self.b), 0.5 * (self.a + self.b), self.a)
+        potential = np.where(np.isfinite(self.n), 0.5 * (self.m + self.n), self.m)
+        inside = (np.minimum(self.a, self.b) < np.minimum(self.m, self.n)) & (np.maximum(self.a, self.b) > np.maximum(self.m, self.n))
+        nested = inside & np.isfinite(self.b)  # Wenner, Schlumberger: depth after Edwards 1977
+        return 0.5 * (current + potential), np.where(nested, 0.19 * np.abs(self.a - self.b), 0.5 * np.abs(current - potential))
+
+    def summary(self) -> dict[str, Quantity]:
+        places, apparent = self.electrodes, self.apparent
+        what = ("ohm.m", "apparent resistivity range") if self.quantity == "resistance" else ("mV/V", "apparent chargeability range")
+        facts = {
+            "data": Quantity(len(self.value), "", "data"),
+            "electrodes": Quantity(len(places), "", "electrodes"),
+            "line_extent": Quantity([float(places[0]), float(places[-1])], "m", "line extent"),
+            "spacing": Quantity(float(np.median(np.diff(places))), "m", "electrode spacing"),
+            "range": Quantity([float(np.nanmin(apparent)), float(np.nanmax(apparent))], *what),
+        }
+        if self.error is not None:
+            facts["error"] = Quantity(round(100 * float(np.nanmedian(self.error / np.abs(self.value))), 3), "%", "median error")
+        return facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFile(Data):
+    """A DLIS or LIS file that stays on disk: its frames and the channels in them; `moho.dlis` reads one frame."""
+
+    path: str
+    frames: tuple[str, ...]  # names to choose a frame by
+    rows: Array  # (frame,) int, samples
+    index: Array  # (frame,) str, the channel that counts the samples, with its unit
+    spacing: Array  # (frame,) str
+    frame: Array  # (channel,) str, the frame it is in
+    channel: Array  # (channel,) str
+    unit: Array  # (channel,) str
+    values: Array  # (channel,) int, numbers a sample
+    description: Array  # (channel,) str
+    well_name: str = ""
+
+    def __post_init__(self) -> None:
+        _same_length("log file", len(self.frames), rows=self.rows, index=self.index, spacing=self.spacing)
+        _same_length("log file", len(self.frame), channel=self.channel, unit=self.unit, values=self.values, description=self.description)
+
+    def summary(self) -> dict[str, Quantity]:
+        shapes = [f"{name}: {rows} x {int(np.sum(self.frame == name))}" for name, rows in zip(self.frames, self.rows, strict=True)]
+        return {
+            "frames": Quantity(len(self.frames), "", "frames"),
+            "shapes": Quantity(shapes, "", "samples and channels by frame"),
+            "index": Quantity([str(name) for name in self.index], "", "index channels"),
+        }
+
+
 KINDS: dict[str, type[Data]] = {
     kind.__name__: kind
-    for kind in (Seismic, Gather, Volume, Waveforms, Response, Gravity, Magnetics, Grid, Well, Picks, Catalogue, Horizon, Table, Report, Blocks)
+    for kind in (
+        Seismic, Gather, Volume, Waveforms, Response, Gravity, Magnetics, Grid, Well, Picks, Catalogue, Horizon, Table, Report, Blocks,
+        MTSounding, DCSurvey, LogFile,
+    )
 }

@@ -477,7 +477,33 @@ def read_events(path: str | Path) -> Catalogue | Picks:
         title=path.stem, notes=tuple(notes), latitude=latitude, longitude=longitude, depth=depth / 1000.0, magnitude=_column(magnitudes, "mag"),
         time=np.array(["" if origin is None or origin.time is None else str(origin.time) for origin in origins]),
         magnitude_type=np.array([UNKNOWN if m is None or not m.magnitude_type else clean(m.magnitude_type, 8) for m in magnitudes]),
+        **_uncertainties(origins),
     )  # fmt: skip
+
+
+def _uncertainties(origins: list[Any]) -> dict[str, Any]:
+    """Errors the origins state, km and s: horizontal (else the larger of latitude and longitude), depth, time; only those any origin has."""
+    degree = 111.195  # km
+    rows: list[tuple[float, ...]] = []
+    for origin in origins:
+        if origin is None:
+            rows.append((np.nan, np.nan, np.nan))
+            continue
+        held = origin.origin_uncertainty
+        stated = [getattr(held, name, None) for name in ("horizontal_uncertainty", "max_horizontal_uncertainty")] if held is not None else []
+        metres = next((float(value) for value in stated if value is not None), np.nan)
+        sides = [
+            float(error.uncertainty) * degree * factor
+            for error, factor in ((origin.latitude_errors, 1.0), (origin.longitude_errors, np.cos(np.radians(origin.latitude or 0.0))))
+            if error is not None and error.uncertainty is not None
+        ]
+        others = [
+            np.nan if error is None or error.uncertainty is None else float(error.uncertainty) * factor
+            for error, factor in ((origin.depth_errors, 1e-3), (origin.time_errors, 1.0))
+        ]
+        rows.append((metres / 1000 if np.isfinite(metres) else max(sides, default=np.nan), *others))
+    columns = zip(("horizontal_error", "depth_error", "time_error"), np.array(rows, float).reshape(-1, 3).T, strict=True)
+    return {name: column for name, column in columns if np.isfinite(column).any()}
 
 
 def _column(items: list[Any], name: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -100,7 +100,7 @@ def test_a_deep_small_block_pulls_like_a_point():
         (stations(DEEP, 400.0), {"error": 5.0}, "E_DATA"),
         (stations(DEEP, 400.0, y=np.arange(400) * 1e-3), {}, "E_GEOMETRY"),
         (stations(DEEP, 400.0), {"cell": 5.0}, "E_LIMIT"),
-        (Grid(values=np.eye(20), x=np.arange(20.0), y=np.arange(20.0), unit="nT"), {}, "E_UNITS"),
+        (Grid(values=np.eye(20), x=np.arange(20.0), y=np.arange(20.0), unit="m"), {}, "E_UNITS"),
     ],
 )
 def test_what_cannot_be_inverted_is_refused(data, arguments, code):

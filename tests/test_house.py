@@ -123,7 +123,7 @@ def test_nothing_names_a_place_on_one_machine() -> None:
 def test_every_file_is_small_enough_to_be_read() -> None:
     lengths = sorted(len(path.read_text().splitlines()) for path in SOURCES if path.name != "__init__.py")
     assert lengths[-1] < 900
-    assert lengths[len(lengths) // 2] < 260
+    assert lengths[len(lengths) // 2] < 300
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -18,11 +18,14 @@ from moho.survey import (
     Catalogue,
     Curve,
     Data,
+    DCSurvey,
     Gather,
     Gravity,
     Grid,
     Horizon,
+    LogFile,
     Magnetics,
+    MTSounding,
     Picks,
     Report,
     Response,
@@ -88,6 +91,20 @@ def one_of_each() -> dict[str, Data]:
         Table(columns={"x, km": N, "name": np.array(["a", "b", "ç", ""])}, **SEEN),
         Report(arrays={"f": N, "empty": np.empty((0, 2))}, drawing="spectrum", labels={"x": "Hz"}, **SEEN),
         Blocks(values=RNG.standard_normal((2, 3, 4)), x_edges=np.arange(5.0), y_edges=np.arange(4.0), z_edges=np.arange(3.0), arrays={"phi": N}),
+        MTSounding(
+            frequency=N[::-1] + 1,
+            impedance=RNG.standard_normal((4, 2, 2)) * (1 + 2j),
+            error=np.ones((4, 2, 2)),
+            tipper=np.full((4, 2), np.nan + 0j),
+            **SEEN,
+        ),
+        DCSurvey(a=N, b=np.full(4, np.inf), m=N + 2, n=N + 3, value=N + 1, error=N + 1, **SEEN),
+        LogFile(
+            path="a/b.dlis", frames=("1", "2"), rows=np.array([3, 4]), index=np.array(["DEPT (m, depth)", "TIME (s, time)"]),
+            spacing=np.array(["", ""]),
+            frame=np.array(["1", "2"]), channel=np.array(["DEPT", "TIME"]), unit=np.array(["m", "s"]), values=np.array([1, 1]),
+            description=np.array(["", "ç"]), **SEEN,
+        ),
     ]
     return {type(data).__name__: data for data in made}
 

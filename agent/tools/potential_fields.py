@@ -362,7 +362,7 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
     if gradient is not None:
         facts |= {"trend_range": _span(trend, unit, f"range of the degree {degree} trend"), **_gradient_facts(gradient, unit)}
     extra: dict[str, Any] = {"density": stations.density} if isinstance(stations, Gravity) else {
-        "inclination": stations.inclination, "declination": stations.declination,
+        "inclination": stations.inclination, "declination": stations.declination, "intensity": stations.intensity,
     }  # fmt: skip
     return Grid(
         title=stations.title, facts=facts, notes=tuple(notes), values=grid, x=east, y=north, quantity=name, unit=unit, crs=crs, height=level,

@@ -13,6 +13,7 @@ import numpy as np
 from moho.agent.registry import tool
 from moho.agent.tools.seismic_modelling import impedance_in_time, ricker
 from moho.agent.tools.seismic_processing import amplitudes, in_time, trapezoid
+from moho.agent.tools.wavelet_shapes import given_wavelet, own_wavelet
 from moho.errors import Missing, Refusal
 from moho.survey import Array, Seismic, Well
 from moho.units import Hertz, Quantity
@@ -34,6 +35,7 @@ from moho.units import Hertz, Quantity
         "calculate acoustic impedance along {line} pls",
         "get rock properties from {line}: absolute impedance tied to {well}",
         "seismic inversion {line} {well}",
+        "invert {line} with the low-frequency model {model} and the wavelet {wavelet}, scaled by {well}",
     ),
 )
 def poststack_impedance(
@@ -41,43 +43,50 @@ def poststack_impedance(
     well: Well | None = None,
     frequency: Annotated[Hertz, "peak frequency of a Ricker wavelet"] | None = None,
     low_frequency: Annotated[Hertz, "upper end of the low-frequency model"] = 8,
+    model: Annotated[Seismic, "low-frequency impedance model"] | None = None,
+    wavelet: Annotated[Seismic, "wavelet"] | None = None,
 ) -> Seismic:
     """Acoustic impedance of every sample, kg/m2/s.
 
     Minimises |s G m - d|^2 + lambda s^2 |m - m0|^2 for m = ln(impedance): G is a zero-phase wavelet on half the derivative of m, s
-    scales the synthetic of the well to the section, m0 is the well's ln(impedance) below `low_frequency`, the same on all
-    traces. lambda follows the discrepancy principle: the misfit expected of the noise between neighbouring traces. The wavelet
-    is a Ricker where `frequency` is given, else zero phase with the mean amplitude spectrum of the section.
+    scales the synthetic of the well to the section, m0 is ln of `model`, or the well's ln(impedance) below `low_frequency`, the same
+    on all traces. lambda follows the discrepancy principle: the misfit expected of the noise between neighbouring traces. The wavelet
+    is the one given, a Ricker where `frequency` is given, else zero phase with the mean amplitude spectrum of the section.
     """
+    if wavelet is not None and frequency is not None:
+        raise ValueError("give a wavelet or a frequency, not both")
     data, live, notes = _checked(line, well, frequency, low_frequency)
     assert well is not None
     samples, dt = data.shape[1], line.dt
     _, time, impedance, words = impedance_in_time(well)
-    truth, logged = _on_samples(time, np.log(impedance), line)
-    prior = _low_pass(truth, dt, low_frequency)
-    wavelet, wavelet_words = _wavelet(data[live], dt, frequency, line.band)
-    operator = _operator(wavelet, samples)
+    truth, logged = on_samples(time, np.log(impedance), line)
+    prior = np.broadcast_to(low_pass(truth, dt, low_frequency), data.shape) if model is None else _given_prior(model, line)
+    if wavelet is not None:
+        shape, wavelet_words = given_wavelet(wavelet, dt), f"wavelet {wavelet.title or 'as given'}"
+    else:
+        shape, wavelet_words = _wavelet(data[live], dt, frequency, line.band)
+    operator = _operator(shape, samples)
     near, correlate, place_words = _place(line, well, live)
     scale = _scale(data, operator @ truth, logged, near)
     sign = -1.0 if line.polarity == "SEG reverse" else 1.0
     d = (sign / scale) * data[live].astype(np.float64)
     noise, noise_words = _noise_share(d, np.diff(np.flatnonzero(live)) == 1, 4e-4 if frequency else 2.5e-3)
-    residual = d - operator @ prior
-    damping, weight, frequencies = _damping(wavelet, d, residual, noise, dt)
+    residual = d - operator @ (prior[:1] if model is None else prior[live])
+    damping, weight, frequencies = _damping(shape, d, residual, noise, dt)
     change, predicted = _solved(operator, residual, damping)
     misfit = float(np.sqrt(np.mean((residual - predicted) ** 2) / np.mean(d**2)))
-    model = np.tile(prior, (len(data), 1))
-    model[live] += change
+    logarithm = prior.copy()
+    logarithm[live] += change
     used = frequencies[weight >= 0.5]
     band = (float(used.min()), float(used.max())) if len(used) else (float(low_frequency), float(low_frequency))
     if line.band is not None:
         band = (max(band[0], line.band[0]), max(min(band[1], line.band[1]), line.band[0]))
-    result = np.exp(model).astype(np.float32)
+    result = np.exp(logarithm).astype(np.float32)
     facts = {
         "misfit": Quantity(round(100 * misfit, 3), "%", "misfit (rms of the residual over rms of the data)"),
         "noise": Quantity(round(100 * float(np.sqrt(noise)), 3), "%", "noise estimated between neighbouring traces (rms over rms)"),
         "band": Quantity([round(band[0], 2), round(band[1], 2)], "Hz", "band the seismic resolves"),
-        "prior_below": Quantity(float(low_frequency), "Hz", "frequency below which the well's low-frequency model decides"),
+        "prior_below": Quantity(float(low_frequency), "Hz", "frequency below which the low-frequency model decides"),
         "range": Quantity([float(result[live].min()), float(result[live].max())], "kg/m2/s", "acoustic impedance range"),
         "mean": Quantity(float(result[live].mean()), "kg/m2/s", "mean acoustic impedance"),
         "damping": Quantity(float(damping), "", "regularisation weight lambda"),
@@ -85,9 +94,10 @@ def poststack_impedance(
     }
     if correlate:
         best = int(near[0])
-        smooth = _low_pass(truth, dt, band[1])
-        facts["well_correlation"] = Quantity(_correlation(model[best, logged], smooth[logged]), "", "correlation with the well's impedance")
-    said = [f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model of the well, above it nothing"]
+        smooth = low_pass(truth, dt, band[1])
+        facts["well_correlation"] = Quantity(_correlation(logarithm[best, logged], smooth[logged]), "", "correlation with the well's impedance")
+    source = "of the well" if model is None else model.title or "given"
+    said = [f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model {source}, above it nothing"]
     if band[0] > low_frequency:
         said.append(f"neither well nor seismic decides firmly from {low_frequency:g} to {band[0]:.3g} Hz: raise low_frequency to close the gap")
     if line.band is not None:
@@ -97,13 +107,35 @@ def poststack_impedance(
     said.append(f"lambda {damping:.3g} by the discrepancy principle, for a misfit of {100 * np.sqrt(noise):.2g} %: the noise, {noise_words}")
     return line.made(
         facts=facts,
-        notes=(*said, wavelet_words, place_words, *words, *_polarity_words(line), *notes),
+        notes=(*said, wavelet_words, place_words if model is None else place_words.split(";")[0], *words, *_polarity_words(line), *notes),
         title=f"impedance of {line.title}".strip(),
         data=result,
         quantity="acoustic impedance",
         unit="kg/m2/s",
         band=None,  # it holds the low frequencies of the well too
     )
+
+
+def _given_prior(model: Seismic, line: Seismic) -> Array:
+    """(trace, sample) ln of a low-frequency model on the line's traces (by CDP number) and samples."""
+    if model.quantity != "acoustic impedance" or model.domain != "time":
+        raise ValueError(f"the model must be acoustic impedance in time; this one is {model.quantity} in {model.domain}")
+    values = np.asarray(model.data, dtype=np.float64)
+    if not (np.isfinite(values).all() and values.min() > 0):
+        raise Refusal("E_DATA", "the low-frequency model holds values that are NaN or not positive.")
+    if len(values) == 1:
+        rows = np.zeros(len(line.data), int)
+    else:
+        order = np.argsort(model.numbers, kind="stable")
+        rows = order[np.clip(np.searchsorted(model.numbers, line.numbers, sorter=order), 0, len(order) - 1)]
+        if not np.array_equal(model.numbers[rows], line.numbers):
+            spans = [f"{int(one.numbers.min())} to {int(one.numbers.max())}" for one in (model, line)]
+            words = f"the model has CDPs {spans[0]}, the line {spans[1]}: every trace needs its own."
+            raise Refusal("E_GEOMETRY", words, "Build the model on this line.")
+    first, last = float(model.times[0]), float(model.times[-1])
+    if line.times[0] < first - model.dt or line.times[-1] > last + model.dt:
+        raise Refusal("E_GEOMETRY", f"the model runs from {first:g} to {last:g} s, the line from {line.times[0]:g} to {line.times[-1]:g} s.")
+    return np.stack([np.interp(line.times, model.times, row) for row in np.log(values)[rows]])
 
 
 def _checked(line: Seismic, well: Well | None, frequency: float | None, low_frequency: float) -> tuple[Array, Array, tuple[str, ...]]:
@@ -126,7 +158,7 @@ def _checked(line: Seismic, well: Well | None, frequency: float | None, low_freq
     return data, live, notes
 
 
-def _on_samples(time: Array, values: Array, line: Seismic) -> tuple[Array, Array]:
+def on_samples(time: Array, values: Array, line: Seismic) -> tuple[Array, Array]:
     """((sample,) mean of the log around each sample, constant beyond it; (sample,) bool where it was logged)."""
     centres = line.times
     edges = np.concatenate([centres - line.dt / 2, [centres[-1] + line.dt / 2]])
@@ -142,7 +174,7 @@ def _on_samples(time: Array, values: Array, line: Seismic) -> tuple[Array, Array
     return np.interp(centres, centres[logged], mean[logged]), logged
 
 
-def _low_pass(values: Array, dt: float, frequency: float) -> Array:
+def low_pass(values: Array, dt: float, frequency: float) -> Array:
     """Gaussian low-pass, half amplitude at `frequency`, held constant beyond the ends."""
     from scipy.ndimage import gaussian_filter1d
 
@@ -164,18 +196,9 @@ def _wavelet(data: Array, dt: float, frequency: float | None, band: tuple[float,
             wavelet = np.roll(irfft(rfft(wavelet, size) * response, size), half)[: 4 * half + 1]
             wavelet, words = wavelet[half : 3 * half + 1], words + f", filtered to {band[0]:g} to {band[1]:g} Hz as the line was"
         return wavelet / np.abs(wavelet).max(), words
-    samples = data.shape[1]
-    half = min(max(8, round(0.1 / dt)), samples // 3)
-    size = next_fast_len(2 * samples, real=True)
-    taper = np.hanning(samples).astype(np.float32)
-    power = np.zeros(size // 2 + 1)
-    for start in range(0, len(data), 64):
-        power += np.sum(np.abs(rfft(data[start : start + 64] * taper, size, axis=1)) ** 2, axis=0)
-    correlation = irfft(power, size)[: half + 1] * (0.5 + 0.5 * np.cos(np.pi * np.arange(half + 1) / (half + 1)))
-    smooth = np.maximum(np.real(rfft(np.concatenate([correlation, np.zeros(size - 2 * half - 1), correlation[:0:-1]]), size)), 0)
-    centred = np.roll(irfft(np.sqrt(smooth), size), half)[: 2 * half + 1] * np.hanning(2 * half + 3)[1:-1]
-    peak = float(np.fft.rfftfreq(size, dt)[smooth.argmax()])
-    return centred / np.abs(centred).max(), f"zero-phase wavelet with the section's own spectrum (peak {peak:.3g} Hz); reflectivity taken as white"
+    half = min(max(8, round(0.1 / dt)), data.shape[1] // 3)
+    centred, peak = own_wavelet(data, dt, half)
+    return centred, f"zero-phase wavelet with the section's own spectrum (peak {peak:.3g} Hz); reflectivity taken as white"
 
 
 def _operator(wavelet: Array, samples: int) -> Any:
@@ -187,10 +210,10 @@ def _operator(wavelet: Array, samples: int) -> Any:
     derivative[0, :2] = derivative[-1, -2:] = [-0.25, 0.25]
     lags = [lag for lag in range(-half, half + 1) if abs(lag) < samples]
     convolution = diags([np.full(samples - abs(lag), wavelet[half - lag]) for lag in lags], lags, format="csr")
-    return _Rows((convolution @ derivative.tocsr()).tocsr())
+    return Rows((convolution @ derivative.tocsr()).tocsr())
 
 
-class _Rows:
+class Rows:
     """A sparse matrix that acts on the last axis: `operator @ traces` for (sample,) or (trace, sample)."""
 
     def __init__(self, matrix: Any) -> None:
@@ -273,7 +296,7 @@ def _damping(wavelet: Array, d: Array, residual: Array, noise: float, dt: float)
     return damping, gain / (gain + damping), frequency / dt
 
 
-def _solved(operator: _Rows, residual: Array, damping: float) -> tuple[Array, Array]:
+def _solved(operator: Rows, residual: Array, damping: float) -> tuple[Array, Array]:
     """(change of ln(impedance), what it predicts): one banded Cholesky factor for all traces."""
     from scipy.linalg import cho_solve_banded, cholesky_banded
 

@@ -113,6 +113,8 @@ def gain_agc(
     AGC: out = in / rms(window around the sample); at the ends the window holds what there is of it. The scale is positive,
     so signs and zero crossings stay; amplitudes no longer compare from event to event. t^n: t in seconds from time zero.
     """
+    from scipy.ndimage import uniform_filter1d
+
     data, live, notes = amplitudes(line)
     if power is not None:
         if not abs(power) <= 10:
@@ -127,12 +129,19 @@ def gain_agc(
         return line.made(facts=facts, notes=(words, *notes), data=data * scale)
     in_time(line, "an AGC window in seconds")
     half = window_samples(line, window, "AGC window") // 2
-    out = np.zeros_like(data)
+    samples = data.shape[1]
+    sample = np.arange(samples)
+    there = np.minimum(sample + half + 1, samples) - np.maximum(sample - half, 0)  # samples in the window, fewer at the ends
+    out = np.empty_like(data)
     for start in range(0, len(data), CHUNK):
-        part = data[start : start + CHUNK].astype(np.float64)
-        rms = np.sqrt(_running_mean(part * part, half))
-        floor = 1e-7 * rms.max(axis=1, keepdims=True)  # below the precision of the samples: silence, not signal
-        out[start : start + CHUNK] = np.divide(part, rms, out=np.zeros_like(part), where=rms > floor)
+        part = data[start : start + CHUNK]
+        energy = part.astype(np.float64)
+        energy *= energy
+        mean = uniform_filter1d(energy, 2 * half + 1, axis=1, output=energy, mode="constant")
+        mean *= (2 * half + 1) / there
+        loudest = mean.max(axis=1, keepdims=True)
+        np.copyto(mean, np.inf, where=mean <= 1e-14 * loudest)  # rms below the precision of the samples: silence, not signal
+        np.divide(part, np.sqrt(mean, out=mean).astype(np.float32), out=out[start : start + CHUNK])
     facts = {
         "window": Quantity(round(float(window), 9), "s", "AGC window"),
         "rms": Quantity(_rms(out, live), "", "rms after AGC"),

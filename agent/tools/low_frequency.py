@@ -1,0 +1,280 @@
+"""The low-frequency impedance between wells: what the seismic band does not hold, carried along horizons, and how well it does blind.
+
+`seismic_inversion.poststack_impedance` takes what `low_frequency_model` makes as its `model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+
+from moho.agent.registry import tool
+from moho.agent.tools.seismic_inversion import low_pass, on_samples
+from moho.agent.tools.seismic_processing import in_time
+from moho.agent.tools.ties import called, horizon_near, horizon_time, logged_impedance, time_depth
+from moho.errors import Missing, Refusal
+from moho.survey import Array, Horizon, Report, Seismic, Well
+from moho.units import Exponent, Hertz, Quantity
+
+NEAR = 50.0  # m, within which a well decides alone
+BEFORE, FLAT, AFTER = "nearest well, constant time", "all wells, constant time", "all wells along tops"
+THICKER = 3.0  # an interval that changes more between two places is another rock
+BLIND_DT = 0.004  # s, sampling of the blind test
+
+
+@tool(
+    discipline="seismic",
+    stage="modelling",
+    reference="Sams and Saussus 2013, Practical implications of low frequency model selection, SEG Expanded Abstracts, 3118-3122",
+    say=(
+        "Build a low-frequency model along {line} from {wells}",
+        "low frequency model for {line} with {wells} and horizons {horizons}",
+        "LFM {line} {wells} below {low_frequency}",
+        "Interpolate the impedance of {wells} along {horizons} on {line}",
+        "background impedance model of {line} for the inversion",
+        "I need a prior for inverting {line}: use wells {wells}, follow {horizons}",
+        "make initial model from {wells} pls, {low_frequency} high cut",
+        "inverse distance model of acoustic impedance between {wells} on {line}",
+        "please to build the starting impedance model on {line} from the wells {wells}",
+        "low-frequency impedance, power {power}, along {line}",
+    ),
+)
+def low_frequency_model(
+    line: Seismic,
+    wells: list[Well],
+    horizons: list[Horizon] | None = None,
+    low_frequency: Annotated[Hertz, "upper end of the model"] = 8,
+    power: Annotated[Exponent, "power of the inverse distance"] = 2,
+) -> Seismic:
+    """Acoustic impedance below `low_frequency` on every trace of the line, kg/m2/s.
+
+    ln(impedance) of each well in two-way time, low-passed, is carried to a trace by mapping the times of the horizons at the trace
+    to their times at the well (linear between horizons, a constant shift beyond), and weighted by 1 / distance^power. At a well a horizon
+    has the time of the top of its name, else of its nearest point.
+    """
+    in_time(line, "a model in two-way time")
+    if not low_frequency < line.nyquist:
+        raise Refusal("E_PHYSICS", f"the model's end of {low_frequency:g} Hz is not below the Nyquist frequency of {line.nyquist:g} Hz.")
+    if not wells:
+        raise Missing("wells", "Which wells give the low-frequency model?")
+    logs = [_log(well, line.times, line.dt, low_frequency) for well in wells]
+    distance, projected = _distances(line, wells)
+    tracked, notes = _tracked(line, horizons or [])
+    at_wells = np.array([[_time_at(horizon, times, well, row) for well, row in zip(wells, projected, strict=True)]
+                         for horizon, times in zip(horizons or [], tracked, strict=True)]).reshape(len(tracked), len(wells))  # fmt: skip
+    model = np.empty((len(line.data), len(line.times)))
+    for trace in range(len(model)):
+        knots = [_knots(tracked[:, trace], at_wells[:, i]) for i in range(len(wells))]
+        model[trace] = _mixed(logs, distance[:, trace], knots, line.times, power)
+    result = np.exp(model).astype(np.float32)
+    names = ", ".join(called(well) for well in wells)
+    facts = {
+        "wells": Quantity(len(wells), "", "wells used"),
+        "horizons": Quantity(len(tracked), "", "horizons followed"),
+        "low_frequency": Quantity(float(low_frequency), "Hz", "upper end of the low-frequency model"),
+        "range": Quantity([float(result.min()), float(result.max())], "kg/m2/s", "acoustic impedance range"),
+        "mean": Quantity(float(result.mean()), "kg/m2/s", "mean acoustic impedance"),
+        "farthest": Quantity(round(float(distance.min(axis=0).max()), 1), "m", "largest distance of a trace from its nearest well"),
+    }
+    covered = [float(np.mean(log.covered(line.times) > 0.5)) for log in logs]
+    said = [f"ln(impedance) of {names} below {low_frequency:g} Hz, weighted by 1/distance^{power:g}, at least {NEAR:g} m"]
+    said.append("carried along the horizons" if len(tracked) else "no horizons: the wells are carried along constant time, structure is not followed")
+    said += [f"{called(well)} is logged over {100 * share:.0f} % of the line's times: its ends are held beyond, at little weight"
+             for well, share in zip(wells, covered, strict=True) if share < 0.95]  # fmt: skip
+    if float(distance.min(axis=0).max()) == 0 and len(wells) == 1:
+        said.append("well or line has no coordinates: the one well stands for the whole line")
+    made = {"quantity": "acoustic impedance", "unit": "kg/m2/s", "band": (0.0, float(low_frequency)), "view": {}}
+    return line.made(facts=facts, notes=(*said, *notes), title=f"low-frequency impedance of {line.title}".strip(), data=result, **made)
+
+
+@tool(
+    discipline="well",
+    stage="inversion",
+    reference="Hampson, Schuelke and Quirein 2001, Use of multiattribute transforms to predict log properties, Geophysics 66, 220-236",
+    say=(
+        "Blind well test of {wells}",
+        "Predict each of {wells} from the others",
+        "How well do {wells} predict one another's impedance below {low_frequency}?",
+        "leave-one-out test of the low-frequency model with {wells}",
+        "hide one well and predict it from the rest, {low_frequency}",
+        "is the background model of {wells} any good? test it blind",
+        "cross validate wells {wells} pls",
+        "do the tops help to interpolate impedance between {wells}?",
+        "please to check the low frequency model by blind wells",
+        "blind test, inverse distance power {power}",
+    ),
+)
+def blind_well_test(
+    wells: list[Well],
+    low_frequency: Annotated[Hertz, "upper end of the model"] = 8,
+    power: Annotated[Exponent, "power of the inverse distance"] = 2,
+) -> Report:
+    """How well the low-frequency impedance of each well is predicted by the others, along the tops they share and without.
+
+    Correlations are of ln(impedance) below `low_frequency` over the blind well's logged times; `detrended` after a straight line
+    in time was taken from both, as compaction alone correlates any two wells. The blind well gives its tops and no log.
+    """
+    if len(wells) < 2:
+        raise Refusal("E_DATA", f"{len(wells)} well: a blind test needs at least two.")
+    lost = [called(well) for well in wells if well.x is None or well.y is None]
+    if lost:
+        raise Refusal("E_GEOMETRY", f"{', '.join(lost)} without coordinates: distances to the blind well are unknown.")
+    if not low_frequency < 0.5 / BLIND_DT:
+        raise Refusal("E_PHYSICS", f"{low_frequency:g} Hz is not below the {0.5 / BLIND_DT:g} Hz this test samples.")
+    spans = [logged_impedance(well)[1] for well in wells]
+    start = np.floor(min(float(span[0]) for span in spans) / BLIND_DT) * BLIND_DT
+    times = start + BLIND_DT * np.arange(int((max(float(span[-1]) for span in spans) - start) / BLIND_DT) + 1)
+    logs = [_log(well, times, BLIND_DT, low_frequency) for well in wells]
+    tops = [_top_times(well) for well in wells]
+    common = sorted(set.intersection(*(set(one) for one in tops)))
+    facts: dict[str, Quantity] = {}
+    arrays: dict[str, Array] = {}
+    table = []
+    for blind, (well, span) in enumerate(zip(wells, spans, strict=True)):
+        others = [i for i in range(len(wells)) if i != blind]
+        axis = times[(times >= span[0]) & (times <= span[-1])]
+        truth = np.interp(axis, logs[blind].times, logs[blind].low)
+        distance = np.array([np.hypot(float(wells[i].x or 0) - float(well.x or 0), float(wells[i].y or 0) - float(well.y or 0)) for i in others])
+        flat = [(np.zeros(0), np.zeros(0))] * len(others)
+        shared = [sorted(tops[blind].keys() & tops[i].keys()) for i in others]
+        along = [
+            _knots(*(np.array([held[name] for name in names]) for held in (tops[blind], tops[i]))) for i, names in zip(others, shared, strict=True)
+        ]
+        nearest = int(distance.argmin())
+        used = [logs[i] for i in others]
+        guesses = {
+            BEFORE: np.interp(axis, used[nearest].times, used[nearest].low),
+            FLAT: _mixed(used, distance, flat, axis, power),
+            AFTER: _mixed(used, distance, along, axis, power),
+        }
+        scores = {name: _score(truth, guess, axis) for name, guess in guesses.items()}
+        marks = [tops[blind][name] for name in common]
+        inner = (axis >= min(marks, default=np.inf)) & (axis <= max(marks, default=-np.inf))
+        within = {name: _score(truth[inner], guess[inner], axis[inner])[0] for name, guess in guesses.items()} if inner.sum() > 20 else {}
+        table.append((scores, within))
+        name = called(well)
+        key = "".join(c if c.isalnum() else "_" for c in name)
+        drawn = {"truth": truth, "before": guesses[BEFORE], "after": guesses[AFTER]}
+        arrays |= {f"{key}_time": axis} | {f"{key}_{kind}": np.exp(values) for kind, values in drawn.items()}
+        facts[f"correlation_{key}"] = Quantity(scores[AFTER][0], "", f"blind correlation at {name}, {AFTER}")
+        facts[f"before_{key}"] = Quantity(scores[BEFORE][0], "", f"blind correlation at {name}, {BEFORE}")
+        if within:
+            facts[f"within_{key}"] = Quantity(within[AFTER], "", f"blind correlation at {name} between the tops all share, {AFTER}")
+        facts[f"error_{key}"] = Quantity(scores[AFTER][2], "%", f"rms error at {name}, {AFTER}")
+    for short, name in (("before", BEFORE), ("flat", FLAT), ("after", AFTER)):
+        columns = [float(np.mean([scores[name][column] for scores, _ in table])) for column in range(3)]
+        facts[f"correlation_{short}"] = Quantity(round(columns[0], 4), "", f"mean blind correlation, {name}")
+        facts[f"detrended_{short}"] = Quantity(round(columns[1], 4), "", f"mean blind correlation without the trend, {name}")
+        facts[f"error_{short}"] = Quantity(round(columns[2], 2), "%", f"mean rms error, {name}")
+        inside = [within[name] for _, within in table if within]
+        if inside:
+            facts[f"within_{short}"] = Quantity(round(float(np.mean(inside)), 4), "", f"mean blind correlation between the tops all share, {name}")
+    notes = [f"below {low_frequency:g} Hz; {len(common)} tops shared by all: {', '.join(common[:8])}{' ...' if len(common) > 8 else ''}"]
+    notes.append("the blind well gives its tops and no log; times by each well's own checkshots")
+    if facts["detrended_after"].value <= facts["detrended_before"].value:
+        notes.append("along the tops is no better than the nearest well once the compaction trend is taken out")
+    if facts["correlation_after"].value < 0.5:
+        notes.append("a model from these wells is a weak prior: say so wherever an inversion rests on it")
+    labels = {"names": ";".join(called(well) for well in wells)}
+    return Report(title="Blind wells", facts=facts, notes=tuple(notes), arrays=arrays, drawing="blind_wells", labels=labels)
+
+
+@dataclass(frozen=True)
+class _Log:
+    """ln(impedance) of a well on samples of two-way time, low-passed, and how much of each sample's surroundings was logged."""
+
+    times: Array
+    low: Array
+    cover: Array
+
+    def covered(self, times: Array) -> Array:
+        return np.asarray(np.interp(times, self.times, self.cover, left=0, right=0))
+
+
+def _log(well: Well, times: Array, dt: float, low_frequency: float) -> _Log:
+    _, time, impedance, _ = logged_impedance(well)
+    first = min(float(times[0]), np.floor(float(time[0]) / dt) * dt)
+    count = int((max(float(times[-1]), float(time[-1])) - first) / dt) + 2
+    axis = Seismic(data=np.zeros((1, count), np.float32), dt=dt, t0=first)
+    values, logged = on_samples(time, np.log(impedance), axis)
+    return _Log(axis.times, low_pass(values, dt, low_frequency), np.clip(low_pass(logged.astype(float), dt, low_frequency), 0, 1))
+
+
+def _distances(line: Seismic, wells: list[Well]) -> tuple[Array, list[int]]:
+    """((well, trace) m, nearest trace of each well); one well needs no positions."""
+    placed = line.x is not None and line.y is not None and bool(np.ptp(line.x) + np.ptp(line.y) > 0 or len(line.data) == 1)
+    if line.x is None or line.y is None or not placed or any(well.x is None or well.y is None for well in wells):
+        if len(wells) == 1:
+            return np.zeros((1, len(line.data))), [0]
+        lost = ["the line"] * (not placed) + [called(well) for well in wells if well.x is None or well.y is None]
+        raise Refusal("E_GEOMETRY", f"{', '.join(lost)} without coordinates: several wells cannot be weighted by distance.", "Use one well.")
+    distance = np.array([np.hypot(line.x - float(well.x or 0), line.y - float(well.y or 0)) for well in wells])
+    if not np.isfinite(distance).all():
+        raise Refusal("E_GEOMETRY", f"{int((~np.isfinite(line.x + line.y)).sum())} traces have no coordinates.")
+    return distance, [int(row.argmin()) for row in distance]
+
+
+def _tracked(line: Seismic, horizons: list[Horizon]) -> tuple[Array, list[str]]:
+    """((horizon, trace) s, what to note); beyond its ends a horizon is held at its last time."""
+    rows, notes = [], []
+    for number, horizon in enumerate(horizons, 1):
+        if horizon.domain != "time":
+            raise Refusal("E_PHYSICS", f"horizon {horizon.title or number} is in {horizon.domain}; the model is in two-way time.", "Give it in time.")
+        time = horizon_time(horizon, line)
+        good = np.flatnonzero(np.isfinite(time))
+        if not len(good):
+            raise Refusal("E_GEOMETRY", f"horizon {horizon.title or number} has no point on the line.")
+        if len(good) < len(time):
+            notes.append(f"horizon {horizon.title or number} is not tracked on {len(time) - len(good)} traces: held at the time of its nearest end")
+        rows.append(np.interp(np.arange(len(time)), good, time[good]))
+    return np.array(rows).reshape(len(rows), len(line.data)), notes
+
+
+def _time_at(horizon: Horizon, tracked: Array, well: Well, nearest: int) -> float:
+    """The horizon's time at a well: the top of its name, else its nearest point, else at the nearest trace."""
+    tops = {name.casefold(): time for name, time in _top_times(well).items()}
+    if horizon.title.casefold() in tops:
+        return tops[horizon.title.casefold()]
+    if horizon.cdp is None and horizon.x is not None and well.x is not None and well.y is not None:
+        return float(horizon_near(horizon, np.array([well.x]), np.array([well.y]))[0][0])
+    return float(tracked[nearest])
+
+
+def _top_times(well: Well) -> dict[str, float]:
+    """Name -> two-way time s of the tops that lie within the well's time-depth relation."""
+    if not well.tops:
+        return {}
+    depth, time, _ = time_depth(well)
+    return {name: float(np.interp(z, depth, time)) for name, z in well.tops.items() if depth[0] <= z <= depth[-1]}
+
+
+def _knots(here: Array, there: Array) -> tuple[Array, Array]:
+    """Times of the same horizons here and at a well, both increasing: one that makes an interval THICKER times as thick is left out."""
+    good = np.isfinite(here) & np.isfinite(there)
+    order = np.argsort(here[good], kind="stable")
+    kept: list[tuple[float, float]] = []
+    for a, b in zip(here[good][order].tolist(), there[good][order].tolist(), strict=True):
+        if not kept or (b > kept[-1][1] and 1 / THICKER < (b - kept[-1][1]) / max(a - kept[-1][0], 1e-6) < THICKER):
+            kept.append((a, b))
+    return np.array([a for a, _ in kept]), np.array([b for _, b in kept])
+
+
+def _mixed(logs: list[_Log], distance: Array, knots: list[tuple[Array, Array]], times: Array, power: float) -> Array:
+    """(sample,) inverse-distance mean of the wells' low-passed ln(impedance), each brought to these times along the knots."""
+    total, weights = np.zeros(len(times)), np.zeros(len(times))
+    for log, away, (here, there) in zip(logs, distance, knots, strict=True):
+        moved = times + (np.interp(times, here, there - here) if len(here) else 0.0)
+        weight = (log.covered(moved) + 1e-6) / max(float(away), NEAR) ** power
+        total += weight * np.interp(moved, log.times, log.low)
+        weights += weight
+    return total / weights
+
+
+def _score(truth: Array, guess: Array, times: Array) -> tuple[float, float, float]:
+    """(correlation, the same without a straight line in time, rms error in percent of the impedance)."""
+    straight = np.column_stack([np.ones(len(times)), times - times.mean()])
+    a, b = (values - straight @ np.linalg.lstsq(straight, values, rcond=None)[0] for values in (truth, guess))
+    pairs = [float(np.corrcoef(one, two)[0, 1]) if np.ptp(one) > 0 and np.ptp(two) > 0 else 0.0 for one, two in ((truth, guess), (a, b))]
+    return round(pairs[0], 4), round(pairs[1], 4), round(100 * float(np.sqrt(np.mean(np.expm1(guess - truth) ** 2))), 2)

@@ -1,0 +1,411 @@
+"""First-arrival tomography: a velocity model from the times of first breaks along a line.
+
+Times by fast marching (`wave_modelling.arrivals`), rays by descent through them, and for each linear step LSQR with smoothing whose
+weight is set by the error of the picks. Starting models come from `velocity_models` or from the picks themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+
+from moho.agent.registry import Cost, tool
+from moho.agent.tools.velocity_models import Plane, plane
+from moho.agent.tools.wave_modelling import arrivals
+from moho.errors import Missing, Refusal
+from moho.survey import Array, Report, Seismic, Table
+from moho.units import Count, Metres, Quantity, Seconds, convert
+
+ITERATIONS = 12  # at most
+RANGE = 30.0  # the first smoothing weight over the least: below, noise and the grid are fitted
+SMOOTHER = 0.5  # the smoothing weight of one iteration over that of the one before, until the picks are fitted
+VERTICAL = 0.3  # weight of smoothness downwards over that along the line
+COLUMNS = 150  # of a grid chosen here
+STEEP = (150.0, 9000.0)  # m/s, what a model may reach
+# what spreadsheets call the columns, most usual first
+NAMES = {
+    "source": ("source_x", "sx", "shot_x", "source", "shot", "shotpoint", "sp", "src", "xs", "s"),
+    "receiver": ("receiver_x", "rx", "gx", "geophone_x", "receiver", "geophone", "rec", "xr", "g", "r", "x"),
+    "time": ("time", "t", "first_break", "firstbreak", "pick", "traveltime", "travel_time", "tt", "first_arrival"),
+}
+
+
+def _cost(picks: Table | Report, *_: Any, **given: Any) -> Cost:
+    columns = picks.columns if isinstance(picks, Table) else picks.arrays
+    rows = max((len(np.atleast_1d(v)) for v in columns.values()), default=1)
+    return Cost(2 + 3e-3 * rows, 3e8)
+
+
+@tool(
+    discipline="seismic",
+    stage="inversion",
+    cost=_cost,
+    reference="Zelt and Barton 1998, Three-dimensional seismic refraction tomography, J. Geophys. Res. 103, 7187-7210",
+    say=(
+        "Refraction tomography of {picks}",
+        "invert the first breaks {picks} for velocity, error {error}",
+        "first-arrival tomography {picks}, grid {spacing}, down to {depth}",
+        "tomo {picks} err {error}",
+        "make a velocity model from the first arrivals in {picks}",
+        "travel time tomography with {picks}, source column {source}, receiver column {receiver}, time column {time}",
+        "how deep is bedrock? invert the refraction picks {picks}",
+        "please invert my refraction data {picks} starting from {start}",
+        "near-surface velocity from {picks}, times in {unit}",
+        "refraction inversion {picks} with {iterations} iterations",
+    ),
+)
+def refraction_tomography(
+    picks: Table | Report,
+    error: Annotated[Seconds, "one standard deviation of a pick"] | None = None,
+    spacing: Annotated[Metres, "grid spacing"] | None = None,
+    depth: Annotated[Metres, "depth of the model"] | None = None,
+    start: Seismic | None = None,
+    source: Annotated[str, "column with the source positions"] | None = None,
+    receiver: Annotated[str, "column with the receiver positions"] | None = None,
+    time: Annotated[str, "column with the first-arrival times"] | None = None,
+    unit: Annotated[str, "unit of the times, s or ms"] | None = None,
+    iterations: Annotated[Count, "iterations at most"] = ITERATIONS,
+) -> Seismic:
+    """The smoothest P velocity model whose first arrivals fit the picks to their error.
+
+    Positions are metres along a flat line, sources and receivers at the surface unless columns source_depth and receiver_depth say
+    otherwise. Each step minimises |W (t - t(m))|^2 + lambda^2 |R m|^2 over slowness by LSQR, with R the first differences of slowness
+    along the line and, at 0.3 of the weight, downwards; lambda halves from step to step until chi2 is 1.
+    """
+    data = _picks(picks, source, receiver, time, unit)
+    notes = list(data.notes)
+    sigma = error
+    if sigma is None:
+        sigma = _scatter(data)
+        notes.append(f"pick error taken as {1000 * sigma:.3g} ms: from reciprocal and neighbouring picks, at least 0.5 % of the latest time")
+    ground, words = _ground(data, start, spacing, depth)
+    notes += words
+    problem = _Problem(data, ground, sigma)
+    slowness, chi, counts = 1 / ground.values, list[float](), list[int]()
+    weight, least, settled, best = 0.0, 0.0, False, None
+    before = slowness
+    for step in range(iterations + 1):
+        residual, matrix = problem.linearised(slowness)
+        misfit = float(np.mean((residual / sigma) ** 2))
+        for _ in range(3):  # rays move with the model: a step that makes things worse was too long
+            if not chi or misfit <= max(1.0, 1.02 * chi[-1]):
+                break
+            slowness = np.sqrt(slowness * before)
+            residual, matrix = problem.linearised(slowness)
+            misfit = float(np.mean((residual / sigma) ** 2))
+        chi.append(misfit)
+        if best is None or _better(misfit, best[0]):
+            best = misfit, slowness, matrix, weight
+        if step == iterations or (settled and step > 2 and abs(chi[-1] - chi[-2]) < 0.02 * chi[-2]):
+            break
+        if not weight:
+            weight = problem.first_weight(matrix, slowness)
+            least = weight / RANGE
+        elif misfit > 1.0:
+            weight = max(least, weight * SMOOTHER)
+        else:
+            weight, settled = weight / SMOOTHER**0.5, True
+        before, slowness = slowness, problem.step(slowness, residual, matrix, weight)
+        counts.append(step)
+    assert best is not None
+    misfit, slowness, matrix, weight = best
+    residual, matrix = problem.linearised(slowness)
+    speed = 1 / slowness
+    length = np.asarray(abs(matrix).sum(axis=0)).reshape(speed.shape)  # m of ray in the neighbourhood of each node
+    rays = np.asarray((matrix != 0).sum(axis=0)).reshape(speed.shape)
+    seen = rays >= 3
+    deepest = float(ground.z[np.flatnonzero(seen.any(axis=0))[-1]]) if seen.any() else 0.0
+    surface = speed[seen[:, 0], 0] if seen[:, 0].any() else speed[:, 0]
+    facts = {
+        "picks": Quantity(len(data.time), "", "picks used"),
+        "rms": Quantity(float(f"{1000 * np.sqrt(np.mean(residual**2)):.4g}"), "ms", "rms time misfit"),
+        "start_rms": Quantity(float(f"{1000 * sigma * math.sqrt(chi[0]):.4g}"), "ms", "rms time misfit of the starting model"),
+        "chi2": Quantity(float(f"{misfit:.4g}"), "", "chi2 (mean squared misfit over the squared pick error)"),
+        "error": Quantity(float(f"{1000 * sigma:.4g}"), "ms", "pick error"),
+        "iterations": Quantity(len(counts), "", "iterations"),
+        "damping": Quantity(float(f"{weight:.4g}"), "", "smoothing weight lambda"),
+        "velocity_range": Quantity([float(f"{v:.5g}") for v in (speed[seen].min(), speed[seen].max())], "m/s", "P velocity range where rays pass"),
+        "surface_velocity": Quantity(float(f"{np.median(surface):.5g}"), "m/s", "median velocity at the surface"),
+        "deepest_ray": Quantity(deepest, "m", "depth that rays reach"),
+        "coverage": Quantity(float(f"{100 * seen.mean():.4g}"), "%", "share of the model with three rays or more"),
+        "spacing": Quantity(float(ground.dx), "m", "grid spacing"),
+    } | _refractor(speed, seen, ground)
+    notes += [
+        f"lambda {weight:.3g}: halved from step to step until chi2 was 1; it ended at {misfit:.3g}",
+        "smooth by choice: a sharp interface appears as a gradient, deeper than it is; where fewer than three rays pass (faded in the picture) the "
+        "model is the start's, smoothed",
+        "first arrivals do not see a layer slower than the one above it, nor a thin layer whose head wave never comes first",
+    ]
+    if misfit > 1.5:
+        notes.append(f"chi2 stayed at {misfit:.3g}: the error is too small, some picks are wrong, or the ground is not two-dimensional")
+    x = ground.x
+    return Seismic(
+        title="refraction tomography", facts=facts, notes=tuple(notes), data=speed.astype(np.float32), dt=float(ground.dz), t0=float(ground.z0),
+        domain="depth", quantity="P velocity", unit="m/s", x=x, y=np.zeros_like(x), dx=float(ground.dx),
+        view={"coverage": np.clip(rays / 3, 0, 1).astype(np.float32), "ray_length": length.astype(np.float32)},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Picks2D:
+    """First-arrival times of source-receiver pairs along a line."""
+
+    source: Array  # (pick, 2) m, position and depth
+    receiver: Array
+    time: Array  # s
+    notes: tuple[str, ...]
+
+    @property
+    def offset(self) -> Array:
+        return np.asarray(np.abs(self.source[:, 0] - self.receiver[:, 0]))
+
+
+def _picks(picks: Table | Report, source: str | None, receiver: str | None, time: str | None, unit: str | None) -> Picks2D:
+    columns = dict(picks.columns if isinstance(picks, Table) else picks.arrays)
+    found = {key: _column(columns, key, named) for key, named in (("source", source), ("receiver", receiver), ("time", time))}
+    rows = len(columns[found["time"]])
+    if {len(columns[name]) for name in found.values()} != {rows}:
+        raise Refusal("E_DATA", f"{', '.join(found.values())} are of different lengths.")
+    values = {key: _numbers(columns[name], name) for key, name in found.items()}
+    notes = [f"columns: source {found['source']}, receiver {found['receiver']}, time {found['time']}"]
+    good = np.isfinite(values["source"]) & np.isfinite(values["receiver"]) & np.isfinite(values["time"])
+    seconds, said = _seconds(values["time"], good, found["time"], unit, isinstance(picks, Report))
+    notes.append(said)
+    depths = {}
+    for side in ("source", "receiver"):
+        name = f"{side}_depth"
+        depths[side] = _numbers(columns[name], name) if name in columns and len(columns[name]) == rows else np.zeros(rows)
+        good &= np.isfinite(depths[side]) & (depths[side] >= 0)
+    if not any(f"{side}_depth" in columns for side in ("source", "receiver")):
+        notes.append("no depths: sources and receivers on a flat surface at depth 0")
+    offset = np.abs(values["source"] - values["receiver"])
+    near = good & (offset + np.abs(depths["source"] - depths["receiver"]) < 1e-9)
+    late = good & ~near & (seconds <= 0)
+    keep = good & ~near & ~late
+    for count, why in ((int((~good).sum()), "without number"), (int(late.sum()), "at or before time 0"), (int(near.sum()), "at offset 0")):
+        if count:
+            notes.append(f"{count} of {rows} picks {why} left out")
+    if keep.sum() < 10:
+        raise Refusal("E_DATA", f"{int(keep.sum())} usable picks of {rows} are too few for tomography; 10 are the least.")
+    points = {side: np.column_stack([values[side], depths[side]])[keep] for side in ("source", "receiver")}
+    fast = offset[keep] / seconds[keep]
+    if np.median(fast) > 10000 or np.median(fast) < 50:
+        said = f"the median of offset over time is {np.median(fast):.3g} m/s: the times or the positions are not in the units taken"
+        raise Refusal("E_UNITS", f"{said}.", "Name the unit of the times: s or ms.")
+    if len(np.unique(points["source"][:, 0])) < 2:
+        raise Refusal("E_GEOMETRY", "all picks are of one source position: a single shot cannot tell dip from velocity.", "Add a reverse shot.")
+    return Picks2D(points["source"], points["receiver"], seconds[keep], tuple(notes))
+
+
+def _column(columns: dict[str, Array], what: str, named: str | None) -> str:
+    if named is not None:
+        by_fold = {name.casefold(): name for name in columns}
+        if named.casefold() not in by_fold:
+            raise ValueError(f"there is no column {named!r} for {what}; there is {', '.join(columns)}")
+        return by_fold[named.casefold()]
+    plain = {name.casefold().split("(")[0].split("[")[0].strip().replace(" ", "_"): name for name in columns}
+    for guess in NAMES[what]:
+        for form in (guess, f"{guess}_m", f"{guess}_s", f"{guess}_ms"):
+            if form in plain:
+                return plain[form]
+    raise Missing(what, f"Which column holds the {what} {'times' if what == 'time' else 'positions'}: {', '.join(columns)}?", tuple(columns))
+
+
+def _numbers(values: Array, name: str) -> Array:
+    try:
+        return np.asarray(values, float)
+    except (TypeError, ValueError) as error:
+        raise Refusal("E_DATA", f"column {name} holds words, not numbers.") from error
+
+
+def _seconds(values: Array, good: Array, name: str, unit: str | None, known: bool) -> tuple[Array, str]:
+    if unit is None and not known:
+        folded = name.casefold()
+        unit = "ms" if folded.endswith(("ms", "ms)", "ms]")) else "s" if folded.endswith(("_s", "(s)", "[s]", "sec", "(sec)")) else None
+        if unit is None:
+            largest = float(np.max(values[good], initial=0.0))
+            if largest > 5:
+                raise Missing("unit", f"Times in column {name} reach {largest:g}: are they in s or ms?", ("ms", "s"))
+            return values, f"times in column {name} taken as s: they reach {largest:g}"
+    unit = unit or "s"
+    try:
+        return np.asarray(convert(values, unit, "s")), f"times in {unit}"
+    except ValueError as error:
+        raise ValueError(f"unit must be a unit of time, s or ms; got {unit!r}") from error
+
+
+def _scatter(data: Picks2D) -> float:
+    """One standard deviation of a pick, s: from pairs shot both ways, else from neighbours along the receivers."""
+    floor = 0.005 * float(data.time.max())
+    key = {(round(float(s), 3), round(float(r), 3)): t for (s, _), (r, _), t in zip(data.source, data.receiver, data.time, strict=True)}
+    twice = np.array([t - key[r, s] for (s, r), t in key.items() if s < r and (r, s) in key])
+    if len(twice) >= 10:
+        return max(floor, 1.4826 * float(np.median(np.abs(twice))) / math.sqrt(2))
+    bends = []
+    for shot in np.unique(data.source[:, 0]):
+        rows = np.flatnonzero(data.source[:, 0] == shot)
+        rows = rows[np.argsort(data.receiver[rows, 0], kind="stable")]
+        x, t = data.receiver[rows, 0], data.time[rows]
+        inner = (x[:-2] - shot) * (x[2:] - shot) > 0
+        bends += list((t[:-2] - 2 * t[1:-1] + t[2:])[inner] / math.sqrt(6))
+    return max(floor, 1.4826 * float(np.median(np.abs(bends)))) if bends else floor
+
+
+def _ground(data: Picks2D, start: Seismic | None, spacing: float | None, depth: float | None) -> tuple[Plane, list[str]]:
+    """The starting model on its grid."""
+    if start is not None:
+        given = plane(start)
+        for points, what in ((data.source, "sources"), (data.receiver, "receivers")):
+            given.nodes(points[:, 0], points[:, 1], what)
+        if not math.isclose(given.dx, given.dz, rel_tol=1e-6):
+            raise Refusal("E_GEOMETRY", f"the start model's nodes are {given.dx:g} by {given.dz:g} m apart; tomography wants a square grid.")
+        return given, ["starting model and grid as given"]
+    places = np.concatenate([data.source, data.receiver])
+    left, right = float(places[:, 0].min()), float(places[:, 0].max())
+    gaps = np.diff(np.unique(np.round(places[:, 0], 3)))
+    step = spacing or float(f"{max(0.5 * float(np.median(gaps)), (right - left) / COLUMNS):.2g}")
+    reach = depth or max(0.3 * float(data.offset.max()), 10 * step, float(places[:, 1].max()) + 5 * step)
+    columns, rows = math.ceil((right - left) / step - 1e-9) + 3, math.ceil(reach / step - 1e-9) + 1
+    if not 5 <= rows <= 2000 or columns > 5000:
+        raise ValueError(f"{step:g} m steps make {columns} by {rows} nodes; take another spacing or depth")
+    z = step * np.arange(rows)
+    slow, fast = _apparent(data)
+    turn = 0.25 * reach * 2
+    profile = np.minimum(slow + (fast - slow) * z / turn, fast)
+    values = np.tile(profile, (columns, 1))
+    notes = [
+        f"grid of {step:g} m, {columns} by {rows} nodes down to {z[-1]:g} m" + ("" if depth else " (0.3 of the largest offset)"),
+        f"starting model from the picks: {slow:.0f} m/s at the surface, growing linearly to {fast:.0f} m/s at {min(turn, z[-1]):.3g} m",
+    ]
+    return Plane(values, step, step, left - step, 0.0), notes
+
+
+def _apparent(data: Picks2D) -> tuple[float, float]:
+    """(velocity of the nearest tenth of the picks, apparent velocity over the farthest third), m/s."""
+    order = np.argsort(data.offset, kind="stable")
+    near = order[: max(5, len(order) // 10)]
+    slow = float(np.median(data.offset[near] / data.time[near]))
+    far = order[-max(8, len(order) // 3) :]
+    slope = float(np.polyfit(data.offset[far], data.time[far], 1)[0])
+    fast = 1 / slope if slope > 1e-9 else 2 * slow
+    return float(np.clip(slow, *STEEP)), float(np.clip(max(fast, 1.05 * slow), *STEEP))
+
+
+def _better(misfit: float, best: float) -> bool:
+    """A misfit nearer 1 from above is better; below 1 the smoother (earlier) model stays."""
+    return misfit < best if best > 1 else 1.0 >= misfit > best
+
+
+class _Problem:
+    """Times, their derivatives by slowness, and one damped step."""
+
+    def __init__(self, data: Picks2D, ground: Plane, sigma: float) -> None:
+        from scipy.sparse import diags, identity, kron, vstack
+
+        self.data, self.ground, self.sigma = data, ground, sigma
+        self.sources, self.which = np.unique(data.source, axis=0, return_inverse=True)
+        self.which = self.which.ravel()
+        nx, nz = ground.values.shape
+        along = kron(diags([-np.ones(nx - 1), np.ones(nx - 1)], [0, 1], shape=(nx - 1, nx)), identity(nz))
+        down = kron(identity(nx), diags([-np.ones(nz - 1), np.ones(nz - 1)], [0, 1], shape=(nz - 1, nz)))
+        self.rough = vstack([along, VERTICAL * down]).tocsr()
+
+    def linearised(self, slowness: Array) -> tuple[Array, Any]:
+        """((pick,) s observed less computed, sparse (pick, node) m of ray at each node)."""
+        from scipy.sparse import csr_matrix
+
+        g = self.ground
+        ground = Plane(1 / slowness, g.dx, g.dz, g.x0, g.z0)
+        residual = np.empty(len(self.data.time))
+        parts = []
+        for number, source in enumerate(self.sources):
+            rows = np.flatnonzero(self.which == number)
+            start = ground.nodes(source[:1], source[1:], "sources")[0]
+            ends = ground.nodes(self.data.receiver[rows, 0], self.data.receiver[rows, 1], "receivers")
+            field = arrivals(ground, start)
+            residual[rows] = self.data.time[rows] - field(ends)
+            parts.append(_rays(field.times(), ground, start, ends, rows))
+        i, j, length = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return residual, csr_matrix((length, (i, j)), shape=(len(residual), slowness.size))
+
+    def first_weight(self, matrix: Any, slowness: Array) -> float:
+        """Lambda at which data and smoothness weigh alike on the starting model's scale."""
+        data = float(np.sqrt(matrix.multiply(matrix).sum())) / self.sigma
+        return 10.0 * data / float(np.sqrt(self.rough.multiply(self.rough).sum()))
+
+    def step(self, slowness: Array, residual: Array, matrix: Any, weight: float) -> Array:
+        """Slowness after one step; smoothness is asked of the model, not of its change."""
+        from scipy.sparse import diags, vstack
+        from scipy.sparse.linalg import lsqr
+
+        mean = float(slowness.mean())
+        scale = diags(slowness.ravel())  # unknowns are relative changes
+        system = vstack([matrix @ scale / self.sigma, weight * mean * self.rough @ scale / mean]).tocsr()
+        wanted = np.concatenate([residual / self.sigma, -weight * (self.rough @ slowness.ravel())])
+        change = lsqr(system, wanted, atol=1e-6, btol=1e-6, iter_lim=300)[0]
+        new = slowness * np.exp(np.clip(change, -0.25, 0.25)).reshape(slowness.shape)
+        return np.asarray(np.clip(new, 1 / STEEP[1], 1 / STEEP[0]))
+
+
+def _rays(time: Array, ground: Plane, start: Array, ends: Array, names: Array) -> tuple[Array, Array, Array]:
+    """(pick, node, m) of the rays from `ends` down the gradient of `time` to `start`, half a node a step, lengths shared among four nodes."""
+    from scipy.ndimage import map_coordinates
+
+    nx, nz = time.shape
+    size = np.array([ground.dx, ground.dz])
+    slope = np.gradient(time, ground.dx, ground.dz, edge_order=2)
+    at, alive = ends.astype(float).copy(), np.ones(len(ends), bool)
+    stride = 0.5 * float(size.min())
+    limit = int(8 * (nx + nz))
+    found: list[tuple[Array, Array, Array]] = []
+
+    def share(rows: Array, here: Array, there: Array) -> None:
+        middle = 0.5 * (here + there)
+        low = np.clip(np.floor(middle).astype(int), 0, (nx - 2, nz - 2))
+        part = np.clip(middle - low, 0, 1)
+        length = np.hypot(*((there - here) * size).T)
+        for a in (0, 1):
+            for b in (0, 1):
+                much = (part[:, 0] if a else 1 - part[:, 0]) * (part[:, 1] if b else 1 - part[:, 1]) * length
+                found.append((names[rows], (low[:, 0] + a) * nz + low[:, 1] + b, much))
+
+    for _ in range(limit):
+        rows = np.flatnonzero(alive)
+        if not len(rows):
+            break
+        here = at[rows]
+        to = (start - here) * size
+        distance = np.hypot(*to.T)
+        gradient = np.column_stack([map_coordinates(part, here.T, order=1, mode="nearest") for part in slope])
+        steep = np.maximum(np.hypot(*gradient.T), 1e-30)
+        direction = -gradient / steep[:, None]
+        close = distance < 2 * size.max()  # the gradient turns within a node of the source: go straight
+        direction[close] = to[close] / np.maximum(distance[close, None], 1e-30)
+        step = np.where(close, np.minimum(distance, stride), stride)
+        there = np.clip(here + direction * step[:, None] / size, 0, (nx - 1, nz - 1))
+        share(rows, here, there)
+        at[rows] = there
+        alive[rows] = np.hypot(*((start - there) * size).T) > 1e-6 * stride
+    if alive.any():  # a ray that circles in a flat spot goes home straight, so that its time still counts
+        rows = np.flatnonzero(alive)
+        share(rows, at[rows], np.broadcast_to(start, at[rows].shape))
+    i, j, length = (np.concatenate(part) for part in zip(*found, strict=True))
+    return i, j, length
+
+
+def _refractor(speed: Array, seen: Array, ground: Plane) -> dict[str, Quantity]:
+    """Depth where velocity grows fastest, and the velocity at the deepest rays, over columns with rays to depth."""
+    reach = np.where(seen.any(axis=1), seen.shape[1] - 1 - np.argmax(seen[:, ::-1], axis=1), 0)
+    columns = np.flatnonzero(reach >= max(3, 0.7 * np.median(reach[reach > 0]) if (reach > 0).any() else 3))
+    if not len(columns):
+        return {}
+    below = [float(speed[c, reach[c]]) for c in columns]
+    slopes = [int(np.argmax(np.diff(speed[c, : reach[c] + 1]))) for c in columns]
+    depth = float(np.median([ground.z0 + ground.dz * (k + 0.5) for k in slopes]))
+    return {
+        "deep_velocity": Quantity(float(f"{np.median(below):.5g}"), "m/s", "median velocity at the deepest rays"),
+        "steepest_depth": Quantity(float(f"{depth:.4g}"), "m", "median depth of the steepest increase of velocity"),
+    }
