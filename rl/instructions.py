@@ -59,7 +59,7 @@ class Writer:
     def __init__(self, seed: int, *, held_out: bool = False) -> None:
         self.random = random.Random(seed)
         self.held_out = held_out
-        self.tools = {name: tool for name, tool in sorted(load_tools().items()) if tool.say and name != "compare"}  # `compared` makes its own
+        self.tools = {name: tool for name, tool in sorted(load_tools().items()) if tool.say and name not in OWN}
 
     def examples(self, count: int) -> Iterator[Example]:
         """`count` examples; the kinds in the shares of `SHARES`."""
@@ -780,6 +780,7 @@ class Writer:
         return text
 
 
+OWN = ("compare", "evidence_table")  # `compared` makes its own; a table of any data has no kinds to draw names from
 SHARES = {
     "single": 26,
     "ask": 12,
