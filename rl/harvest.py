@@ -104,7 +104,8 @@ DEFAULTS: dict[str, Any] = {
 # Inverted and modelled in an evaluation, not for the labels of their numbers.
 SLOW = {
     "array_beam", "blind_well_test", "cluster_classify", "dc_2d", "fwi_2d", "geobody_salt", "gravity_mag_3d", "interpolate_traces", "log_clean",
-    "migrate_poststack", "prestack_avo", "radon_demultiple", "refraction_tomography", "spectrogram_ppsd", "wave_acoustic_2d", "wave_elastic_2d", "well_tie",
+    "migrate_poststack", "prestack_avo", "radon_demultiple", "refraction_tomography", "spectrogram_ppsd", "wave_acoustic_2d",
+    "wave_elastic_2d", "well_tie",
 }  # fmt: skip
 
 
