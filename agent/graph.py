@@ -255,8 +255,10 @@ class Agent:
         names = list(self.project.catalogue())
         for written, step, key in premises.wrong(_request(state), steps, names):
             if f"not {written}" not in text:
-                label = next(one for one in steps if one.id == step).facts()[key].label or key.replace("_", " ")
-                text += f" {label[:1].upper()}{label[1:]}: {{s{step}.{key}}}, not {written}."
+                text += f" {_named(steps, step, key)}, not {written}."
+        answered = [(int(step), key) for step, key in ledger.BINDING.findall(text)]
+        for step, key in premises.left_out(_request(state), steps, answered, names):
+            text += f" {_named(steps, step, key)}."
         checked = ledger.check(text, steps, _conversation(state), names)
         if (checked.unbound or checked.unknown) and not state["sent_back"]:
             without = ", ".join([*checked.unbound, *checked.unknown])
@@ -410,6 +412,12 @@ def _question(missing: Missing) -> dict[str, Any]:
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {"status": "refused", "answer": _reason(refusal), "code": refusal.code}
+
+
+def _named(steps: Sequence[StepRecord], step: int, key: str) -> str:
+    """A number of a step by its label, as a binding."""
+    label = next(one for one in steps if one.id == step).facts()[key].label or key.replace("_", " ")
+    return f"{label[:1].upper()}{label[1:]}: {{s{step}.{key}}}"
 
 
 def _sentence(words: str) -> str:

@@ -19,7 +19,7 @@ from moho.project import StepRecord
 from moho.units import Quantity, Unit, parse, unit_of
 
 STRUCK = "[number struck: no source]"
-_BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
+BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
 # A number may have its unit glued to it ("37Hz") or follow a label ("CDP412"); the digits of "S1", "WGS84", "kg/m3" and "3D" are words.
 _NUMBER = re.compile(
     r"(?:(?<![^\W_])(?<!\w_)(?<!\d\.)|(?<=cdp)|(?<=cmp)|(?<=shot)|(?<=trace)|(?<=line))"
@@ -88,7 +88,7 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
         return STRUCK
 
     position = 0
-    for match in _BINDING.finditer(text):
+    for match in BINDING.finditer(text):
         pieces += [_outside(text[position : match.start()], look_up, protected), resolve(match)]
         position = match.end()
     pieces.append(_outside(text[position:], look_up, protected))

@@ -3,6 +3,9 @@
 A number in the request that no call used ("this 600-trace line") may be a premise. It is held against the one measured number it
 can only be about: of the same unit, and named in the same clause by the words of its label. Which one that is, MiniLM's
 nearness says, less so the further the numbers are apart; below `NEAR` nothing is said. So a wrong premise is corrected whatever model answers.
+
+In the same way a part of a question that names a number which an inspecting step has measured is answered with it, also where the
+model's answer left it out.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 from moho.agent import ledger
 from moho.agent.model import differs
 from moho.agent.quantities import quantities
+from moho.agent.registry import find_tool
 from moho.project import StepRecord
 from moho.units import Quantity, Unit, parse, unit_of
 
@@ -23,11 +27,31 @@ LEAD = 0.05  # by which the nearest label has to be nearer than the next that is
 FAR = 0.1  # taken from the nearness for each power of ten between two numbers with a unit
 
 
+ASKED = 0.6  # cosine between a part of a question and the label of the number it asks for
+ALIKE = 0.9  # of the best: another label as near as this, when it is in the answer, has answered the part
+
+
+def left_out(request: str, steps: Sequence[StepRecord], answered: Sequence[tuple[int, str]], names: Sequence[str] = ()) -> list[tuple[int, str]]:
+    """(step, key) of each number that a part of the request names, an inspecting step has measured, and `answered` does not hold."""
+    from moho.knowledge.embed import embed
+
+    facts = [(step.id, key, q) for step in steps if find_tool(step.tool).stage == "inspect" for key, q in step.facts().items()]
+    if not facts:
+        return []
+    parts = [part for part in re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|also|plus|then)\s+", _without(request, names)) if len(part.split()) > 1]
+    vectors = embed([*parts, *(_label(key, quantity) for _, key, quantity in facts)])
+    found: list[tuple[int, str]] = []
+    for near in vectors[: len(parts)] @ vectors[len(parts) :].T:
+        best = int(np.argmax(near))
+        enough = [(step, key) for (step, key, _), value in zip(facts, near, strict=True) if value >= ALIKE * near[best]]
+        if near[best] >= ASKED and not set(enough) & {*answered, *found}:
+            found.append(facts[best][:2])
+    return found
+
+
 def wrong(request: str, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> list[tuple[str, int, str]]:
     """(as it was said, step, key) of each number of the request that a measured one contradicts. `names` of data sets hold no premises."""
-    text = request
-    for name in sorted(names, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "data", text, flags=re.I)
+    text = _without(request, names)
     facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if _numeric(quantity)]
     found = []
     for written in (quantity.removesuffix(" samples") for quantity in quantities(text)):
@@ -45,7 +69,7 @@ def _about(clause: str, written: str, alike: Sequence[tuple[int, str, Quantity]]
     """The step and key whose label the clause names."""
     from moho.knowledge.embed import embed
 
-    labels = [quantity.label or key.replace("_", " ") for _, key, quantity in alike]
+    labels = [_label(key, quantity) for _, key, quantity in alike]
     vectors = embed([clause, *labels])
     near = vectors[1:] @ vectors[0]
     if unit_of(written):
@@ -55,6 +79,17 @@ def _about(clause: str, written: str, alike: Sequence[tuple[int, str, Quantity]]
     if near[first] < NEAR[bool(unit_of(written))] or (rivals and near[first] - max(rivals) < LEAD):
         return None
     return alike[first][0], alike[first][1]
+
+
+def _label(key: str, quantity: Quantity) -> str:
+    return quantity.label or key.replace("_", " ")
+
+
+def _without(request: str, names: Sequence[str]) -> str:
+    """The request with "data" for the names of data sets."""
+    for name in sorted(names, key=len, reverse=True):
+        request = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "data", request, flags=re.I)
+    return request
 
 
 def _words(label: str) -> set[str]:
