@@ -35,6 +35,7 @@ from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Entry, Project, Run, StepRecord
 from moho.survey import KINDS
 from moho.units import OutOfBounds, Quantity
+from moho.volumes import THREAD, Tell, Workers, progress_words
 
 Node = Literal["think", "guard", "act", "check", "__end__"]
 ATTEMPTS = 3  # wrong replies in a row before a request is given up
@@ -76,10 +77,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Event:
-    """Progress that a door may show: what ("think" | "step" | "error") and in words."""
+    """Progress that a door may show: what ("think" | "chunk" | "step" | "error") and in words."""
 
     what: str
     text: str
+    far: tuple[int, int] = (0, 0)  # chunks done, of how many
 
 
 class Agent:
@@ -96,10 +98,12 @@ class Agent:
         draw: bool = True,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
+        workers: Workers = THREAD,
     ) -> None:
         os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
         self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
         self.budget, self.approve, self.draw = budget or guard.Budget(), approve, draw
+        self.workers = workers
         self._tell = on_event or (lambda event: None)
         self._graph = self._build().compile(checkpointer=checkpointer)
 
@@ -215,7 +219,9 @@ class Agent:
         for item in state["calls"]:
             call = Call(item["tool"], item["data"], item["values"])
             try:
-                step = done.get(item["key"]) or act.perform(call, run, identity=item["key"], notes=item["notes"], draw=self.draw)
+                step = done.get(item["key"]) or act.perform(
+                    call, run, identity=item["key"], notes=item["notes"], draw=self.draw, workers=self.workers, tell=self._telling(call.tool)
+                )
                 result = step.result
                 text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
                 replies.append(ToolMessage(text, tool_call_id=item["id"]))
@@ -238,6 +244,10 @@ class Agent:
         if wrong >= ATTEMPTS:
             update |= self._given_up(run, replies)
         return update
+
+    def _telling(self, tool: str) -> Tell:
+        """What tells of the chunks of a volume."""
+        return lambda done, chunks, seconds: self._tell(Event("chunk", f"{tool}: {progress_words(done, chunks, seconds)}", (done, chunks)))
 
     def _after_act(self, state: Conversation) -> Node:
         return END if state["status"] else "think"  # type: ignore[return-value]
@@ -322,7 +332,7 @@ class Agent:
         steps = run.steps()
         if max(used, len(steps)) >= self.budget.steps:
             return f"Stopped after {self.budget.steps} steps."
-        if sum(step.seconds for step in steps) > 60 * self.budget.minutes:
+        if sum(min(step.seconds, self.budget.approve_seconds) for step in steps) > 60 * self.budget.minutes:  # a longer one was approved
             return f"Stopped: the steps took more than {self.budget.minutes:g} minutes."
         return ""
 
