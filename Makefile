@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bench evaluate train clean
+.PHONY: demo test check docs bench evaluate train clean
 
 demo: .venv/installed  ## five requests in words on made and real data, with the embedded model
 	$(BIN)/python -m moho.agent.demo
@@ -15,6 +15,10 @@ check: .venv/installed  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed  ## the reference page of the tools, from their signatures and docstrings
+	mkdir -p docs
+	$(BIN)/moho tools --markdown > docs/tools.md
 
 bench: .venv/installed  ## ratios against named peers, measured side by side
 	$(BIN)/python -m benchmarks

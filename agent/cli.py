@@ -39,6 +39,7 @@ app.add_typer(projects, name="project")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Folder = Annotated[str | None, typer.Option("--project", help="Folder of the project.")]
 Model = Annotated[str | None, typer.Option("--model", help="embedded | embedded:base | hf:PATH_OR_ID | openai:BASE_URL#NAME")]
+Scheduler = Annotated[str | None, typer.Option("--scheduler", help="tcp://HOST:PORT of a dask.distributed scheduler, for volumes.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Approve long steps beforehand.")]
 
 
@@ -113,6 +114,7 @@ def ask(
     resume: Annotated[bool, typer.Option("--resume", help="Carry on a killed request of --thread.")] = False,
     as_json: Json = False,
     yes: Yes = False,
+    scheduler: Scheduler = None,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask on the terminal.")] = False,
 ) -> None:
     """Answer one request on files or a project."""
@@ -137,7 +139,9 @@ def ask(
     with graph.threads(place) as checkpointer:
         spec = setting("model", model).value
         loaded = make_model(spec)
-        agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress)
+        agent = graph.Agent(
+            place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress, workers=workers(scheduler)
+        )
         decided = True if approve else False if reject else None
         outcome = agent.resume(thread, approved=decided) if continuing else agent.ask(words, thread=thread, focus=focus)
         interactive = sys.stdin.isatty() and sys.stderr.isatty() and not (no_input or as_json)
@@ -154,9 +158,19 @@ def ask(
 
 
 def progress(event: Event) -> None:
-    """A line on stderr when a step has ended."""
+    """A line on stderr when a step has ended, and how far a volume is: on a terminal in place, else at each tenth."""
     if event.what == "step":
         say(f"  {event.text}")
+    elif event.what == "chunk":
+        show_chunk(event.text, *event.far)
+
+
+def show_chunk(text: str, done: int, chunks: int) -> None:
+    """The progress of a volume on stderr."""
+    if sys.stderr.isatty():
+        print(f"\r  {text}", end="\n" if done == chunks else "", file=sys.stderr, flush=True)
+    elif done == chunks or 10 * done // chunks > 10 * (done - 1) // chunks:
+        say(f"  {text}")
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -214,7 +228,7 @@ def batch(
     loaded = make_model(spec)
     failed = 0
     with graph.threads(place) as checkpointer:
-        agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer)
+        agent = graph.Agent(place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, workers=workers())
         for row in rows:
             target = out / f"{row['id']}.json"
             if resume and target.exists() and json.loads(target.read_bytes()).get("status") != "failed":
@@ -259,17 +273,26 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
 
 
 @app.command()
-def tools(name: Annotated[str, typer.Argument(help="One tool.")] = "", as_json: Json = False) -> None:
+def tools(
+    name: Annotated[str, typer.Argument(help="One tool.")] = "",
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the reference page.")] = False,
+) -> None:
     """List the tools, or describe one."""
     from moho.agent.registry import find_tool, load_tools
 
+    if markdown:
+        from moho.agent import reference
+
+        print(reference.entry(find_one(find_tool, name)) if name else reference.page(), end="")
+        return
     chosen = [find_one(find_tool, name)] if name else [load_tools()[key] for key in sorted(load_tools())]
     if as_json:
         for found in chosen:
             emit(
                 {
                     "schema_version": 1, "name": found.name, "discipline": found.discipline, "stage": found.stage, "description": found.description,
-                    "input_schema": found.schema(), "reference": found.reference,
+                    "input_schema": found.schema(), "reference": found.reference, "truth": found.truth,
                 }
             )  # fmt: skip
         return
@@ -279,7 +302,7 @@ def tools(name: Annotated[str, typer.Argument(help="One tool.")] = "", as_json: 
         if name:
             for argument in found.arguments:
                 print(f"    --{argument.name}: {argument.schema()['description']}")
-            print(f"    source: {found.reference}")
+            print(f"    source: {found.reference}\n    held to: {found.truth}")
 
 
 def find_one(find: Any, name: str) -> Any:
@@ -298,10 +321,12 @@ def run(
     project: Folder = None,
     as_json: Json = False,
     yes: Yes = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Run one tool without a language model: moho run bandpass --line NAME --low "5 Hz" --high "60 Hz"."""
     from moho.agent import act, guard
     from moho.agent.registry import estimate, find_tool, prepare
+    from moho.volumes import progress_words
 
     found = find_one(find_tool, tool)
     written = options(context.args)
@@ -320,7 +345,12 @@ def run(
         raise Refusal("E_APPROVAL", f"{asked}.", "Add --yes to run it.")
     kept = place.start(f"run {tool}", model="none")
     try:
-        step = act.perform(call, kept)
+        step = act.perform(
+            call,
+            kept,
+            workers=workers(scheduler),
+            tell=lambda done, chunks, seconds: show_chunk(f"{tool}: {progress_words(done, chunks, seconds)}", done, chunks),
+        )
     except (ValueError, TypeError) as error:
         kept.finish({"schema_version": 1, "run_id": kept.id, "status": "failed", "answer": str(error)})
         say(f"error: {error}")
@@ -517,6 +547,13 @@ def open_project(folder: str | None, *, create: bool = True) -> Project:
     from moho.project import Project
 
     return Project.open(setting("project", folder).value, create=create)
+
+
+def workers(scheduler: str | None = None) -> Any:
+    """Who makes volumes, from the flag and the settings."""
+    from moho.volumes import Workers
+
+    return Workers(setting("scheduler", scheduler).value, setting("threads").value)
 
 
 def budget() -> Any:

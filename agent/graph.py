@@ -35,6 +35,7 @@ from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Entry, Project, Run, StepRecord
 from moho.survey import KINDS
 from moho.units import OutOfBounds, Quantity
+from moho.volumes import THREAD, Tell, Workers, progress_words
 
 Node = Literal["think", "act", "check", "__end__"]
 ATTEMPTS = 3  # wrong replies in a row before a request is given up
@@ -76,10 +77,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Event:
-    """Progress that a door may show: what ("think" | "step" | "error") and in words."""
+    """Progress that a door may show: what ("think" | "chunk" | "step" | "error") and in words."""
 
     what: str
     text: str
+    far: tuple[int, int] = (0, 0)  # chunks done, of how many
 
 
 @dataclass(frozen=True)
@@ -114,10 +116,12 @@ class Agent:
         draw: bool = True,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
+        workers: Workers = THREAD,
     ) -> None:
         os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
         self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
         self.budget, self.approve, self.draw = budget or guard.Budget(), approve, draw
+        self.workers = workers
         self._tell = on_event or (lambda event: None)
         self._graph = self._build().compile(checkpointer=checkpointer)
 
@@ -199,7 +203,15 @@ class Agent:
         right = 0
         for guarded in calls:
             try:
-                step = done.get(guarded.key) or act.perform(guarded.call, run, identity=guarded.key, notes=guarded.notes, draw=self.draw)
+                step = done.get(guarded.key) or act.perform(
+                    guarded.call,
+                    run,
+                    identity=guarded.key,
+                    notes=guarded.notes,
+                    draw=self.draw,
+                    workers=self.workers,
+                    tell=self._telling(guarded.call.tool),
+                )
             except Missing as missing:
                 return {"messages": [*replies, _failed(missing, guarded.id, "E_MISSING")]} | _question(missing)
             except Refusal as refusal:
@@ -241,6 +253,10 @@ class Agent:
             if interrupt(wanted) != wanted["fingerprint"]:  # an approval holds for exactly these arguments
                 raise _Closed({"status": "refused", "answer": f"Not run: {asked}, and that was not approved.", "code": "E_APPROVAL"})
         return Guarded(str(call["id"]), key, ready, notes)
+
+    def _telling(self, tool: str) -> Tell:
+        """What tells of the chunks of a volume."""
+        return lambda done, chunks, seconds: self._tell(Event("chunk", f"{tool}: {progress_words(done, chunks, seconds)}", (done, chunks)))
 
     def _after_act(self, state: Conversation) -> Node:
         return END if state["status"] else "think"  # type: ignore[return-value]
@@ -330,7 +346,7 @@ class Agent:
         steps = run.steps()
         if max(used, len(steps)) >= self.budget.steps:
             return f"Stopped after {self.budget.steps} steps."
-        if sum(step.seconds for step in steps) > 60 * self.budget.minutes:
+        if sum(min(step.seconds, self.budget.approve_seconds) for step in steps) > 60 * self.budget.minutes:  # a longer one was approved
             return f"Stopped: the steps took more than {self.budget.minutes:g} minutes."
         return ""
 

@@ -25,6 +25,7 @@ class Budget:
     steps: int = 25
     minutes: float = 15.0
     approve_seconds: float = 60.0
+    approve_disk: float = 4 * 2.0**30  # bytes of a result
     memory_share: float = 0.6  # of what is free
 
 
@@ -87,8 +88,9 @@ def afford(call: Call, cost: Cost, budget: Budget, free: float) -> str:
         raise Refusal(
             "E_BUDGET", f"{call.tool} would need {cost.bytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB is free.", "Use larger cells or less data."
         )
-    if cost.seconds > budget.approve_seconds:
-        return f"{call.tool} is estimated to take {cost.seconds:.0f} s and {cost.bytes / 2**20:.0f} MiB"
+    if cost.seconds > budget.approve_seconds or cost.disk > budget.approve_disk:
+        words = f", and to write {cost.disk / 2**30:.2f} GiB" if cost.disk else ""
+        return f"{call.tool} is estimated to take {cost.seconds:.0f} s and {cost.bytes / 2**20:.0f} MiB{words}"
     return ""
 
 

@@ -31,7 +31,8 @@ class Cost:
     """What a call will take, estimated before it starts."""
 
     seconds: float = 0.0
-    bytes: float = 0.0
+    bytes: float = 0.0  # of memory
+    disk: float = 0.0  # bytes written
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Tool:
     say: tuple[str, ...]  # how people ask for it, with {argument} where a value stands
     cost: Callable[..., Cost] | None
     reference: str
+    truth: str = ""  # what it is held to, with the number, as its tests assert it
 
     @property
     def summary(self) -> str:
@@ -112,18 +114,19 @@ class Tool:
 
 
 def tool(
-    *, discipline: str, stage: str, say: Sequence[str] = (), cost: Callable[..., Cost] | None = None, reference: str = ""
+    *, discipline: str, stage: str, say: Sequence[str] = (), cost: Callable[..., Cost] | None = None, reference: str = "", truth: str = ""
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a plain function `(data..., numbers...) -> Data` under its own name. The function itself is returned unchanged.
 
-    `say`: phrasings people use, with `{argument}` slots. `reference`: author and year, title, journal of the method.
+    `say`: phrasings people use, with `{argument}` slots. `reference`: author and year, title, journal of the method. `truth`:
+    what the tool is held to, with the number, in words that its tests assert.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         name = function.__name__
         if name in TOOLS and TOOLS[name].function.__module__ != function.__module__:
             raise ValueError(f"two tools are called {name}")
-        TOOLS[name] = Tool(name, function, discipline, stage, _arguments(function), tuple(say), cost, reference)
+        TOOLS[name] = Tool(name, function, discipline, stage, _arguments(function), tuple(say), cost, reference, truth)
         return function
 
     return register

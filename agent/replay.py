@@ -13,6 +13,7 @@ from moho.agent.registry import execute
 from moho.errors import DataError
 from moho.project import Project
 from moho.survey import Data
+from moho.volumes import Place, into
 
 
 def replay(project: Project, identity: str) -> list[dict[str, Any]]:
@@ -20,8 +21,10 @@ def replay(project: Project, identity: str) -> list[dict[str, Any]]:
     run = project.run(identity)
     rows: list[dict[str, Any]] = []
     made: dict[str, Data] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for step in run.steps():
+    steps = run.steps()
+    large = any(artifact["name"] == store.STREAMED for step in steps for artifact in step.artifacts)
+    with tempfile.TemporaryDirectory(dir=project.folder if large else None, prefix=".replay-") as scratch:
+        for step in steps:
             if step.error:
                 continue
             for name, sha in step.inputs.items():
@@ -30,12 +33,14 @@ def replay(project: Project, identity: str) -> list[dict[str, Any]]:
             folder = Path(scratch) / str(step.id)
             folder.mkdir()
             call = recall({"tool": step.tool, "arguments": step.arguments})
-            result = execute(call, lambda name: made[name] if name in made else project.load(name))
+            with into(Place(lambda folder=folder: folder)):  # type: ignore[misc]
+                result = execute(call, lambda name: made[name] if name in made else project.load(name))
             result = _noted(result, list(step.result.get("notes", [])))
             if step.result.get("name"):
                 made[step.result["name"]] = result
             store.save(result, folder / "result.npz")
-            written = {path.name: store.digest(path) for path in [folder / "result.npz", *figures(result, folder)]}
+            beside = [path for path in (folder / store.STREAMED,) if path.exists()]
+            written = {path.name: store.digest(path) for path in [folder / "result.npz", *beside, *figures(result, folder)]}
             for artifact in step.artifacts:
                 same = written.get(artifact["name"]) == artifact["sha256"]
                 rows.append({"artifact": artifact["path"], "sha256": artifact["sha256"], "same": same})

@@ -11,7 +11,7 @@ import time
 
 from benchmarks.table import show
 
-NAMES = ("turn", "start", "open_volume", "methods", "segy")
+NAMES = ("turn", "start", "open_volume", "methods", "segy", "volumes")
 
 
 def main() -> int:

@@ -78,6 +78,9 @@ REPORTS: dict[str, tuple[str, str]] = {
     "horizon_at_wells": ("plot_ties", "horizon_at_wells"),
     "evidence": ("plot_ties", "evidence"),
     "radial_spectrum": ("plot_potential", "radial_spectrum"),
+    "geometry": ("plot_measures", "traces"),
+    "magnitude": ("plot_measures", "magnitude"),
+    "detections": ("plot_measures", "detections"),
 }
 # what a tool left in `view` -> the same, while `facts` hold the number that this picture is of
 RESULTS: dict[str, tuple[str, str, str]] = {

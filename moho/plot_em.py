@@ -151,9 +151,9 @@ def layers(report: Report) -> Picture:
     _phase_axes(lower, arrays["phase"])
     depth = arrays["depth"]
     model.fill_betweenx(depth, arrays["least"], arrays["largest"], color=S_COLOUR, alpha=0.15, lw=0, label="ends of the 95 % ranges")
-    model.plot(_steps(arrays["smooth_resistivity"], arrays["smooth_top"], depth), depth, color=P_COLOUR, ls="--", label="smooth model")
+    model.plot(*_steps(arrays["smooth_resistivity"], arrays["smooth_top"], depth), color=P_COLOUR, ls="--", label="smooth model")
     tops = np.concatenate([[0.0], np.cumsum(arrays["thickness"])])
-    model.plot(_steps(arrays["resistivity"], tops, depth), depth, color=S_COLOUR, lw=1.6, label=f"{len(tops)} layers")
+    model.plot(*_steps(arrays["resistivity"], tops, depth), color=S_COLOUR, lw=1.6, label=f"{len(tops)} layers")
     model.set_xscale("log")
     model.set_yscale("log")
     base = float(depth[-1])
@@ -163,8 +163,9 @@ def layers(report: Report) -> Picture:
     if depth[0] < investigation < base:
         model.axhspan(investigation, base, color="#cccccc", alpha=0.45, lw=0, zorder=0)
         model.axhline(investigation, color=QUIET, lw=0.8, ls="-.")
-        words = f"depth of investigation {show(investigation)} m"
-        model.annotate(words, (0.02, investigation), (0, -3), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8, va="top")
+        words = f"depth of investigation {show(float(f'{investigation:.3g}'))} m"
+        box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 1.0}
+        model.annotate(words, (0.02, investigation), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8, bbox=box)
     model.set_xlabel("resistivity (ohm.m)")
     model.set_ylabel("depth (m)")
     for axis in (model.xaxis, model.yaxis):
@@ -178,8 +179,10 @@ def layers(report: Report) -> Picture:
     return figure
 
 
-def _steps(values: Array, tops: Array, depth: Array) -> Array:
-    return np.asarray(values[np.searchsorted(tops, depth, side="right") - 1])
+def _steps(values: Array, tops: Array, depth: Array) -> tuple[Array, Array]:
+    """(value, depth) of the corners of a layered model, between the first and the last depth."""
+    edges = np.clip(np.concatenate([tops, [depth[-1]]]), depth[0], depth[-1])
+    return np.repeat(values, 2), np.repeat(edges, 2)[1:-1]
 
 
 def section(report: Report) -> Picture:

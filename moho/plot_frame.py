@@ -62,6 +62,8 @@ def heading(figure: Figure, title: str, under: str) -> None:
     """Title, and under it in small print what the reader must know."""
     width, height = figure.get_size_inches()
     under = wrapped(under, width)
+    room = int(9.2 * width)  # letters of the title
+    title = title if len(title) <= room else title[: room - 1].rstrip(" ,;") + "\u2026"
     figure.text(0.012, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, color=INK, fontweight="bold")
     if under:
         figure.text(0.012, 1 - 0.34 / height, under, ha="left", va="top", fontsize=8.5, color=QUIET, linespacing=1.35)

@@ -63,7 +63,7 @@ def stations(data: Gravity | Magnetics) -> Picture:
     unit = "mGal" if isinstance(data, Gravity) else "nT"
     x, y = data.coordinates()
     density = data.density if isinstance(data, Gravity) else None
-    parts = _made(density, None) + ([f"heights {data.datum}"] if data.height is not None else [])
+    parts = _made(density, None) + ([f"height datum {data.datum}"] if data.height is not None else [])
     if isinstance(data, Magnetics) and data.inclination is not None and data.declination is not None:
         parts.append(f"field inclination {data.inclination:g}°, declination {data.declination:g}°")
     label = with_unit(data.quantity, unit)

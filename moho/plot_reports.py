@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from moho.plot_frame import INK, P_COLOUR, QUIET, S_COLOUR, Picture, colour_bar, heading, new, title_of
+from moho.plot_frame import INK, P_COLOUR, QUIET, S_COLOUR, Picture, after, colour_bar, heading, new, title_of
 from moho.survey import Report
 
 
@@ -35,7 +36,7 @@ def spectrum(report: Report) -> Picture:
         said += f"; shaded band {low:.4g} to {high:.4g} {unit}"
         figure.parameters["band"] = [low, high]
     figure.parameters["peak"] = peak
-    heading(figure, title_of(report, "Spectrum"), said)
+    heading(figure, title_of(report, "Spectrum"), said + after(replace(report, history=report.history[:-1])))
     return figure
 
 

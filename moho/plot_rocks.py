@@ -94,7 +94,8 @@ def _strips(ax: Axes, data: Well, track: list[str], rows: Any, unit: str) -> Non
     if unit == "class":
         words_of = data.view.get("classes", {})
         keys = [Patch(color=palette(int(v - low)), label=words_of.get(f"{v:g}", f"{v:g}")) for v in np.unique(values[np.isfinite(values)])]
-        ax.legend(handles=keys, fontsize=6.5, loc="lower center", framealpha=0.85, handlelength=1.0)
+        below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": 2, "columnspacing": 0.8}  # the strip stays free
+        ax.legend(handles=keys, fontsize=6.5, frameon=False, handlelength=1.0, **below)
 
 
 def _span(data: Well) -> tuple[float, float]:

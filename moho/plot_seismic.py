@@ -15,6 +15,8 @@ from moho.plot_waves import MODELS, model
 from moho.survey import Array, Gather, Horizon, Seismic
 
 WIGGLES = 120  # traces that can still be told apart across a page
+TIMES: dict[str, Any] = {"color": "black", "lw": 0.4, "alpha": 0.45, "ls": (0, (1, 7))}  # dotted: a full line would pass for a thin layer
+ENDS = {(True, True): "both", (True, False): "min", (False, True): "max", (False, False): "neither"}  # (low, high) left to the values
 
 
 def section(data: Seismic) -> Picture:
@@ -48,11 +50,12 @@ def section(data: Seismic) -> Picture:
         figure.parameters |= {"clip_percent": clip, "clip_value": largest}
         said = f"{clip:g} % clip ±{largest:.4g}; blue positive, red negative"
     else:
-        palette, floor, _ = SCALES.get(data.quantity, ("viridis", None, None))
-        image = _density(ax, shown, extent, palette, low, high)
-        colour_bar(figure, image, ax, with_unit(data.quantity, data.unit), extend="both" if floor is None else "max")
+        palette, floor, ceiling = SCALES.get(data.quantity, ("viridis", None, None))
+        image = _density(ax, shown, extent, palette, low, high, smooth=palette != "twilight")
+        colour_bar(figure, image, ax, with_unit(data.quantity, data.unit), extend=ENDS[floor is None, ceiling is None])
         figure.parameters |= {"clip_percent": clip, "colour_range": [low, high]}
-        said = f"colours {low:.4g} to {high:.4g} ({100 - clip:g} to {clip:g} %)"
+        share = [f"{end:g}" for end, fixed in ((100 - clip, floor), (clip, ceiling)) if fixed is None]
+        said = f"colours {low:.4g} to {high:.4g}" + (f" ({' to '.join(share)} % of the values)" if share else "")
     _time_axis(ax, data.domain)
     _number_axis(ax, data, numbers, even)
     band = f"; band {data.band[0]:g}-{data.band[1]:g} Hz" if data.band else ""
@@ -144,15 +147,16 @@ def _numbers(numbers: Array) -> tuple[Array, bool]:
     return (np.asarray(numbers, dtype=float) if even else np.arange(len(numbers), dtype=float)), even
 
 
-def _density(ax: Axes, data: Array, extent: tuple[float, float, float, float], palette: str, low: float, high: float) -> Any:
-    """Variable density; NaN is grey."""
+def _density(ax: Axes, data: Array, extent: tuple[float, float, float, float], palette: str, low: float, high: float, smooth: bool = True) -> Any:
+    """Variable density; NaN is grey. Angles are not smoothed: half way from 179 to -179 degrees is not 0."""
     import matplotlib
 
     shades = matplotlib.colormaps[palette].with_extremes(bad="#bdbdbd")
-    smooth = "bilinear" if data.shape[0] < 900 and data.shape[1] < 1200 else "hanning"
+    between = "nearest" if not smooth else "bilinear" if data.shape[0] < 900 and data.shape[1] < 1200 else "hanning"
     return ax.imshow(
-        np.ma.masked_invalid(data.T), extent=extent, aspect="auto", cmap=shades, vmin=low, vmax=high, interpolation=smooth, interpolation_stage="data"
-    )
+        np.ma.masked_invalid(data.T), extent=extent, aspect="auto", cmap=shades, vmin=low, vmax=high, interpolation=between,
+        interpolation_stage="data",
+    )  # fmt: skip
 
 
 def _wiggles(ax: Axes, data: Array, times: Array, positions: Array, largest: float, limit: int = WIGGLES) -> int:
@@ -175,7 +179,7 @@ def _time_axis(ax: Axes, domain: str) -> None:
     ax.set_ylabel("two-way time (s)" if domain == "time" else "depth (m)")
     ax.yaxis.set_major_locator(MaxNLocator(12, steps=[1, 2, 5, 10]))
     ax.yaxis.set_minor_locator(AutoMinorLocator())
-    ax.grid(axis="y", color="black", lw=0.3, alpha=0.35)
+    ax.grid(axis="y", **TIMES)
 
 
 def _top(ax: Axes, label: str) -> None:
@@ -208,7 +212,7 @@ def _offset_axis(ax: Axes, offset: Array, title: str, many: bool) -> None:
     if len(wanted) > 1 and many:
         ax.get_xticklabels()[0].set_horizontalalignment("left")
         ax.get_xticklabels()[-1].set_horizontalalignment("right")
-    ax.grid(axis="y", color="black", lw=0.3, alpha=0.35)
+    ax.grid(axis="y", **TIMES)
 
 
 def _grouping(data: Gather) -> tuple[str, Array]:

@@ -23,12 +23,13 @@ def tie(data: Well) -> Picture:
     figure = new(9.0, 7.6, correlation=facts["correlation"].value, shift_ms=facts["shift"].value, phase_deg=facts["phase"].value)
     panels = figure.subplots(1, 4, width_ratios=[1, 1, 1.5, 1.1])
     largest = float(max(np.abs(trace).max(), np.abs(model).max())) or 1.0
-    for ax, values, name in zip(panels[:2], (before, model), ("synthetic before", "synthetic, tied"), strict=True):
+    tied = "best fit, not applied" if data.notes and "left as it was" in data.notes[0] else "synthetic, tied"
+    for ax, values, name in zip(panels[:2], (before, model), ("synthetic before", tied), strict=True):
         _wiggle(ax, time, values, largest)
         ax.set_title(name)
     ax = panels[2]
     ax.plot(trace, time, color=INK, lw=1.1, label="trace at the well")
-    ax.plot(model, time, color=S_COLOUR, lw=1.1, ls="--", label="synthetic, tied")
+    ax.plot(model, time, color=S_COLOUR, lw=1.1, ls="--", label=tied)
     ax.set_title("trace and synthetic")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     for ax, label in zip(panels[:3], ("before", "after", "both"), strict=True):
@@ -123,7 +124,7 @@ def blind_wells(report: Report) -> Picture:
         time = report.arrays[f"{key}_time"]
         ax.plot(report.arrays[f"{key}_truth"] / 1e6, time, color=INK, lw=1.5, label="the well's own")
         ax.plot(report.arrays[f"{key}_before"] / 1e6, time, color=QUIET, lw=1.0, ls="--", label="nearest well, constant time")
-        ax.plot(report.arrays[f"{key}_after"] / 1e6, time, color=S_COLOUR, lw=1.3, label="all wells along tops")
+        ax.plot(report.arrays[f"{key}_after"] / 1e6, time, color=S_COLOUR, lw=1.3, label=report.labels.get("after", "all wells along tops"))
         before, after = report.facts[f"before_{key}"].value, report.facts[f"correlation_{key}"].value
         ax.set_title(f"{name}\n{before:.2f} → {after:.2f}")
         ax.set_xlabel("impedance ($10^{6}$ kg/m2/s)")

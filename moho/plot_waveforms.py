@@ -77,7 +77,7 @@ def picks(data: Picks) -> Picture:
     low, high = float((data.time - data.uncertainty).min()), float((data.time + data.uncertainty).max())
     room = max(0.06 * (high - low), 0.2)
     _utc(ax, begin, low - room, high + room)
-    ax.legend(loc="upper right", frameon=True, framealpha=0.9, ncols=2)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=2, borderaxespad=0.1)
     spread = f"uncertainty {data.uncertainty.min():.3g} to {data.uncertainty.max():.3g} s"
     heading(figure, title_of(data, "Phase picks"), f"{len(data.time)} picks at {len(order)} stations; {spread}; bars are ± uncertainty")
     return figure
@@ -120,9 +120,9 @@ def _seconds(trace: Any, start: datetime) -> Array:
 
 def _trace(ax: Axes, pieces: list[Any], name: str, start: datetime, unit: str, few: bool) -> None:
     """One channel, its gaps left open, its id and largest amplitude written in it."""
-    largest = 0.0
+    largest, middle = 0.0, _offset(pieces)
     for piece in pieces:
-        values: Array = np.ma.filled(np.ma.asarray(piece.data, dtype=float), np.nan)
+        values: Array = np.ma.filled(np.ma.asarray(piece.data, dtype=float), np.nan) - middle
         seconds = _seconds(piece, start)
         if np.isfinite(values).any():
             largest = max(largest, float(np.nanmax(np.abs(values))))
@@ -144,8 +144,16 @@ def _trace(ax: Axes, pieces: list[Any], name: str, start: datetime, unit: str, f
     box = {"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8}
     ax.text(0.006, 0.94, name, transform=ax.transAxes, ha="left", va="top", fontsize=8, fontweight="bold", bbox=box, zorder=5)
     if not few:
-        peak = f"{show(float(f'{largest:.3g}'))} {unit}"
+        peak = f"{show(float(f'{largest:.3g}'))} {unit}" + (f" about {show(float(f'{middle:.3g}'))}" if middle else "")
         ax.text(0.994, 0.94, peak, transform=ax.transAxes, ha="right", va="top", fontsize=7.5, color=QUIET, bbox=box, zorder=5)
+
+
+def _offset(pieces: list[Any]) -> float:
+    """The median of a channel where it would push the seismogram to the edge of its row, else 0."""
+    values = np.concatenate([np.ma.filled(np.ma.asarray(piece.data, dtype=float), np.nan) for piece in pieces])
+    values = values[np.isfinite(values)]
+    middle = float(np.median(values)) if len(values) else 0.0
+    return middle if len(values) and abs(middle) > 0.25 * float(np.abs(values).max()) else 0.0
 
 
 def _envelope(seconds: Array, values: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@
     DIR/inputs/NAME.json          one input: where the file is, its SHA-256, how it was read. The file itself is never copied or written
     DIR/runs/ID/run.json          one request: its words, the model, versions
     DIR/runs/ID/steps/01-TOOL/    one call: step.json, result.npz, figure.png ... The folder appears whole, by a rename, or not at all
+    DIR/runs/ID/steps/.KEY.part/  a volume that is being written chunk by chunk; the same call goes on with it after a kill
     DIR/runs/ID/answer.json       how the request ended
 
 The folder is the catalogue: nothing else has to be kept consistent with it. Text that comes from files stays in `notes`.
@@ -26,16 +27,18 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from moho import __version__, store
-from moho.errors import DataError
+from moho.errors import DataError, Refusal
 from moho.survey import KINDS, Data
 from moho.units import Quantity
 
 SCHEMA = 1
 SAMPLED_ABOVE = 1 << 30  # bytes; a larger input's digest is of its size and 64 pieces, and says so
-LIBRARIES = ("numpy", "scipy", "obspy", "segyio", "lasio", "pylops", "verde", "harmonica", "boule", "simpeg", "torch", "transformers", "matplotlib")
+LIBRARIES = (
+    "numpy", "scipy", "obspy", "segyio", "lasio", "pylops", "verde", "harmonica", "boule", "simpeg", "dask", "torch", "transformers", "matplotlib",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,9 @@ class Project:
         record = self._record(name)
         if record.exists():
             return str(self._input(record)["sha256"])
-        return store.digest(self.catalogue()[name].path)
+        path = self.catalogue()[name].path
+        beside = path.with_name(store.STREAMED)
+        return hashlib.sha256(f"{store.digest(path)} {_input_digest(beside)}".encode()).hexdigest() if beside.exists() else store.digest(path)
 
     def _record(self, name: str) -> Path:
         return self.folder / "inputs" / f"{_safe(name)}.json"  # never a path out of this folder
@@ -317,6 +322,55 @@ class Run:
         kept = [self.project._step(folder) for folder in self.project._kept(f"{self.folder}/steps")]
         return [StepRecord(**{key: value for key, value in step.items() if key != "finished"}) for step in kept]
 
+    @contextmanager
+    def part(self, key: Callable[[], str]) -> Iterator[Callable[[], Path]]:
+        """A folder for what is written piece by piece, made on first use; that of the same call, by `key`, in a killed run is taken over.
+
+        It goes when the step was kept or refused; otherwise it stays with what was done.
+        """
+        held: list[tuple[Path, IO[str]]] = []
+
+        def folder() -> Path:
+            if not held:
+                held.append(self._taken(key()))
+            return held[0][0]
+
+        try:
+            yield folder
+        except BaseException as error:
+            if held and isinstance(error, Refusal | ValueError | TypeError):
+                shutil.rmtree(held[0][0], ignore_errors=True)
+            raise
+        else:
+            if held:
+                shutil.rmtree(held[0][0], ignore_errors=True)
+        finally:
+            for _, lock in held:
+                lock.close()
+
+    def _taken(self, key: str) -> tuple[Path, IO[str]]:
+        """A folder of this run and the lock on it, which no other process holds."""
+        folder = self.folder / "steps" / f".{key}-{secrets.token_hex(4)}.part"
+        for left in sorted((self.project.folder / "runs").glob(f"*/steps/.{key}-*.part")):
+            try:
+                lock = open(left / ".lock", "a")  # noqa: SIM115  held as long as the run
+            except OSError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.rename(left, folder)
+            except OSError:  # a process is at work there, or was faster
+                lock.close()
+                continue
+            return folder, lock
+        try:
+            folder.mkdir()
+            lock = open(folder / ".lock", "a")  # noqa: SIM115
+        except OSError as error:
+            raise store.disk_error(error, folder) from error
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return folder, lock
+
     def keep(
         self,
         tool: str,
@@ -329,11 +383,12 @@ class Run:
         draw: Callable[[Data, Path], Sequence[Path]] | None = None,
         new: bool = True,
         call: str = "",
+        beside: Path | None = None,
     ) -> StepRecord:
         """Keep one call: all of its folder appears at once, synced, or nothing does.
 
         `new`: the result is a data set of its own and gets a name in the catalogue; a plot or a mere measurement does not.
-        `draw(result, folder)` writes figures and returns their paths.
+        `draw(result, folder)` writes figures and returns their paths. `beside`: a file that belongs to the result, synced, which is moved.
         """
         from moho.read import describe_kind
 
@@ -345,10 +400,13 @@ class Run:
             files: list[Path] = []
             if result is not None:
                 store.save(result, temporary / "result.npz")
-                files = [temporary / "result.npz", *(draw(result, temporary) if draw else [])]
+                if beside is not None:
+                    _moved(beside, temporary / beside.name)
+                files = [temporary / "result.npz", *([temporary / beside.name] if beside else []), *(draw(result, temporary) if draw else [])]
                 facts = dict(result.facts) or result.summary()
                 kept = {"kind": type(result).__name__, "facts": facts_json(facts), "notes": list(result.notes), "line": describe_kind(result)}
             artifacts = [{"name": p.name, "kind": _artifact(p), "sha256": store.digest(p)} for p in files]
+            used = {name: self.project.sha256(name) for name in inputs}
             with self.project._locked():
                 number = 1 + max((int(p.name[:2]) for p in steps.glob("[0-9]*-*")), default=0)
                 if result is not None:
@@ -356,9 +414,7 @@ class Run:
                 folder = steps / f"{number:02d}-{tool}"
                 for artifact in artifacts:
                     artifact["path"] = str((folder / artifact["name"]).relative_to(self.project.folder))
-                record = StepRecord(
-                    number, tool, dict(arguments), kept, artifacts, round(seconds, 4), error, {n: self.project.sha256(n) for n in inputs}, call
-                )
+                record = StepRecord(number, tool, dict(arguments), kept, artifacts, round(seconds, 4), error, used, call)
                 (temporary / "step.json").write_bytes(_json(record.__dict__ | {"finished": time.time()}))
                 _sync(temporary / "step.json")
                 os.rename(temporary, folder)
@@ -456,6 +512,14 @@ def _free_name(wanted: str, taken: Mapping[str, Any]) -> str:
 
 def _artifact(path: Path) -> str:
     return {".npz": "data", ".sgy": "segy", ".nc": "netcdf"}.get(path.suffix, path.suffix.lstrip("."))
+
+
+def _moved(source: Path, target: Path) -> None:
+    """Under a second name, so that a kill before the folder has its own loses nothing; moved where links are not known."""
+    try:
+        os.link(source, target)
+    except OSError:
+        os.replace(source, target)
 
 
 def _sync(path: Path) -> None:

@@ -274,6 +274,8 @@ def _kind(data: Data) -> str:
         return "IP line"
     if isinstance(data, Seismic):
         return "2-D section" if data.quantity == "amplitude" else f"2-D section of {data.quantity}"
+    if isinstance(data, Volume) and data.quantity != "amplitude":
+        return f"3-D volume of {data.quantity}"
     if isinstance(data, Gravity | Magnetics | Grid):
         noun = "grid of " if isinstance(data, Grid) else ""
         return f"{noun}{data.quantity}"

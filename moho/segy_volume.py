@@ -229,7 +229,7 @@ def _amplitude(file: int, layout: Layout, name: str, notes: list[str]) -> tuple[
 
 
 @contextmanager
-def _opened(volume: Volume) -> Iterator[tuple[int, Layout, np.dtype[Any]]]:
+def opened(volume: Volume) -> Iterator[tuple[int, Layout, np.dtype[Any]]]:
     """Descriptor, layout and header type of a volume whose file is still what it was."""
     path = Path(volume.path)
     try:
@@ -269,7 +269,7 @@ def _section(volume: Volume, which: str, number: int, top: float | None, base: f
         raise ValueError(f"there is no {which} {number}; the volume has {first} to {last}{steps}")
     other = "crossline" if which == "inline" else "inline"
     window = _window(volume, top, base)
-    with _opened(volume) as (file, layout, kind):
+    with opened(volume) as (file, layout, kind):
         places = _line_places(volume, file, layout, kind, which, number)
         if places is None or not _are_there(file, layout, kind, places, which, number):
             numbers = _numbers(file, layout, kind)
@@ -294,7 +294,8 @@ def _section(volume: Volume, which: str, number: int, top: float | None, base: f
     return Seismic(
         title=f"{volume.title} {which} {number}", data=np.ascontiguousarray(data[:, window]), dt=volume.dt,
         t0=round(volume.t0 + volume.dt * window.start, 9),
-        domain=volume.domain, polarity=volume.polarity, cdp=headers[other].astype(np.int64), x=x, y=y, dx=dx, crs=volume.crs, notes=tuple(notes),
+        domain=volume.domain, quantity=volume.quantity, unit=volume.unit, band=volume.band,
+        polarity=volume.polarity, cdp=headers[other].astype(np.int64), x=x, y=y, dx=dx, crs=volume.crs, notes=tuple(notes),
         history=volume.history,
     )  # fmt: skip
 
@@ -353,7 +354,7 @@ def index(volume: Volume, progress: Callable[[float], None] | None = None, cache
     stat = os.stat(volume.path)
     key = f"{volume.path} {stat.st_size} {stat.st_mtime_ns} {sorted(volume.header_bytes.items())} {volume.samples} {volume.format_code}"
     kept = None if cache is None else cache / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
-    with _opened(volume) as (file, layout, kind):
+    with opened(volume) as (file, layout, kind):
         if kept is not None and kept.exists() and (held := _kept(kept, volume)) is not None:
             sample = np.unique(np.linspace(0, volume.traces - 1, 64).astype(int))
             heads = headers_at(file, layout, sample, kind)
@@ -410,7 +411,7 @@ def load(volume: Volume, limit: int = LARGEST) -> Array:
     if need > limit:
         words = f"{volume.title} needs {need / 2**30:.3g} GiB in memory; the limit is {limit / 2**30:.3g} GiB."
         raise DataError("E_LIMIT", words, "Read a line of it.")
-    with _opened(volume) as (file, layout, kind):
+    with opened(volume) as (file, layout, kind):
         data, raw, _ = read_traces(file, layout, 0, layout.traces)
     headers = raw.view(kind)[:, 0]
     i = (headers["inline"].astype(np.int64) - volume.inline[0]) // volume.inline[2]

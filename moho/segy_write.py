@@ -122,6 +122,11 @@ def _text(section: Seismic) -> bytes:
     ]
     lines += [f"{step.tool}({', '.join(f'{name}={value}' for name, value in step.arguments.items())})" for step in section.history]
     lines = lines[:38] if len(lines) <= 38 else [*lines[:5], "(EARLIER STEPS LEFT OUT)", *lines[-32:]]
-    cards = [f"C{number:>2} {line}" for number, line in enumerate(lines, 1)]
-    cards += [f"C{number:>2}" for number in range(len(cards) + 1, 39)] + ["C39 SEG Y REV1", "C40 END TEXTUAL HEADER"]
-    return "".join(card.encode("ascii", "replace").decode("ascii")[:80].ljust(80) for card in cards).encode("cp037")
+    return cards(lines)
+
+
+def cards(lines: list[str]) -> bytes:
+    """Textual header of up to 38 lines, in EBCDIC."""
+    found = [f"C{number:>2} {line}" for number, line in enumerate(lines[:38], 1)]
+    found += [f"C{number:>2}" for number in range(len(found) + 1, 39)] + ["C39 SEG Y REV1", "C40 END TEXTUAL HEADER"]
+    return "".join(card.encode("ascii", "replace").decode("ascii")[:80].ljust(80) for card in found).encode("cp037")

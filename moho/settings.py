@@ -20,6 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "steps": 25,  # tool calls a request
     "minutes": 15.0,  # a request
     "approve_seconds": 60.0,  # a call estimated to take longer asks first
+    "scheduler": "",  # tcp://HOST:PORT of a dask.distributed scheduler for volumes; threads of this process where empty
+    "threads": 1,  # for volumes, where there is no scheduler
     "allow_network": False,  # for checkpoints from a hub
 }
 

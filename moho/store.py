@@ -12,7 +12,7 @@ import os
 import typing
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moho.errors import DataError
-from moho.survey import KINDS, Curve, Data, Step
+from moho.survey import KINDS, Curve, Data, Step, Volume
 from moho.units import Quantity
 
 if TYPE_CHECKING:
     import obspy
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that equal data give equal bytes
+STREAMED = "result.sgy"  # a volume that a tool made, beside its description
 NESTED: dict[str, type] = {"Curve": Curve, "Quantity": Quantity, "Step": Step}
 
 
@@ -67,7 +68,9 @@ def disk_error(error: OSError, path: Path) -> DataError:
 
 
 def dump(data: Data) -> bytes:
-    """`data` as bytes."""
+    """`data` as bytes. Of a volume that a tool made only the name of its file is kept: it lies beside."""
+    if isinstance(data, Volume) and data.streamed:
+        data = replace(data, path=Path(data.path).name)
     arrays: dict[str, np.ndarray] = {}
     description = {"kind": type(data).__name__, "fields": {f.name: _encode(getattr(data, f.name), f.name, arrays) for f in fields(data)}}
     buffer = io.BytesIO()
@@ -91,7 +94,8 @@ def load(path: Path) -> Data:
                     with archive.open(info) as member:
                         arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
         kind = KINDS[description["kind"]]
-        return kind(**{name: _decode(value, arrays) for name, value in description["fields"].items()})
+        data = kind(**{name: _decode(value, arrays) for name, value in description["fields"].items()})
+        return replace(data, path=str(path.parent / Path(data.path).name)) if isinstance(data, Volume) and data.streamed else data
     except FileNotFoundError as error:
         raise DataError("E_NOT_FOUND", f"{path.name} is gone from the project") from error
     except Exception as error:  # a broken zip raises a dozen kinds

@@ -58,6 +58,15 @@ def _same_length(what: str, n: int, /, **arrays: Array | None) -> None:
             raise DataError("E_GEOMETRY", f"{what}: {name} has {len(array)} entries for {n}")
 
 
+def _span(values: Array, unit: str, quantity: str) -> dict[str, Quantity]:
+    """Range and mean of what is finite, nothing where nothing is."""
+    held = values[np.isfinite(values)]
+    if not held.size:
+        return {}
+    ends = [float(held.min()), float(held.max())]
+    return {"range": Quantity(ends, unit, f"{quantity} range"), "mean": Quantity(float(held.mean()), unit, f"mean {quantity}")}
+
+
 def _shape(what: str, array: Array, ndim: int) -> None:
     if array.ndim != ndim or 0 in array.shape:
         raise DataError("E_HEADER", f"{what}: need {ndim} non-empty dimensions, got shape {array.shape}")
@@ -191,6 +200,20 @@ class Volume(Data):
     crs: str = UNKNOWN
     polarity: str = UNKNOWN
     amplitude: tuple[float, float] | None = None  # smallest and largest of the sampled traces, or of all when small
+    quantity: str = "amplitude"
+    unit: str = UNKNOWN
+    band: tuple[float, float] | None = None  # Hz, what a filter left
+    streamed: bool = False  # made by a tool: its file lies beside the kept result and goes where that goes
+
+    @property
+    def times(self) -> Array:
+        """(sample,) s, or m in depth."""
+        return self.t0 + self.dt * np.arange(self.samples)
+
+    @property
+    def nyquist(self) -> float:
+        """Hz."""
+        return 0.5 / self.dt
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -306,9 +329,7 @@ class Gravity(Stations):
     def summary(self) -> dict[str, Quantity]:
         return {
             "stations": Quantity(len(self.value), "", "stations"),
-            "range": Quantity([float(np.nanmin(self.value)), float(np.nanmax(self.value))], "mGal", f"{self.quantity} range"),
-            "mean": Quantity(float(np.nanmean(self.value)), "mGal", f"mean {self.quantity}"),
-        }
+        } | _span(self.value, "mGal", self.quantity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,9 +348,7 @@ class Magnetics(Stations):
     def summary(self) -> dict[str, Quantity]:
         return {
             "stations": Quantity(len(self.value), "", "points"),
-            "range": Quantity([float(np.nanmin(self.value)), float(np.nanmax(self.value))], "nT", f"{self.quantity} range"),
-            "mean": Quantity(float(np.nanmean(self.value)), "nT", f"mean {self.quantity}"),
-        }
+        } | _span(self.value, "nT", self.quantity)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,9 +388,7 @@ class Grid(Data):
             "rows": Quantity(len(self.y), "", "rows"),
             "columns": Quantity(len(self.x), "", "columns"),
             "spacing": Quantity(round(self.spacing[0], 9), length, "grid spacing"),
-            "range": Quantity([float(np.nanmin(self.values)), float(np.nanmax(self.values))], self.unit, f"{self.quantity} range"),
-            "mean": Quantity(float(np.nanmean(self.values)), self.unit, f"mean {self.quantity}"),
-        }
+        } | _span(self.values, self.unit, self.quantity)
 
 
 @dataclass(frozen=True)
@@ -521,11 +538,11 @@ class Horizon(Data):
 
     def summary(self) -> dict[str, Quantity]:
         unit = "s" if self.domain == "time" else "m"
+        span = {key: value for key, value in _span(self.time, unit, "horizon").items() if key == "range"}
         return {
             "points": Quantity(len(self.time), "", "points"),
             "tracked": Quantity(round(100 * float(np.isfinite(self.time).mean()), 3), "%", "share tracked"),
-            "range": Quantity([float(np.nanmin(self.time)), float(np.nanmax(self.time))], unit, "horizon range"),
-        }
+        } | span
 
 
 @dataclass(frozen=True, kw_only=True)

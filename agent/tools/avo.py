@@ -31,6 +31,7 @@ OUTPUTS = {"P velocity": "m/s", "S velocity": "m/s", "density": "kg/m3", "acoust
     discipline="seismic",
     stage="modelling",
     reference="Zoeppritz 1919; Aki and Richards 1980; Shuey 1985, Geophysics 50, 609-614; Rutherford and Williams 1989, Geophysics 54, 680-688",
+    truth="Zoeppritz at 0, 10, 20 and 30 degrees: 0.13386, 0.12754, 0.11063, 0.09023; Shuey is its limit for small contrasts, to 3e-5",
     say=(
         "AVO curve for {vp1} {vs1} {rho1} over {vp2} {vs2} {rho2}",
         "What AVO class is vp {vp1}, vs {vs1}, rho {rho1} above vp {vp2}, vs {vs2}, rho {rho2}?",
@@ -120,6 +121,8 @@ def avo_curve(
     discipline="seismic",
     stage="inversion",
     reference="Buland and Omre 2003, Bayesian linearized AVO inversion, Geophysics 68, 185-198",
+    truth="made angle gathers (Zoeppritz, 5 % noise): correlation over 0.99 for Vp, 0.98 for Vs, 0.94 for density; the operator is that of "
+    "PyLops to 1e-12 and passes the dot test",
     say=(
         "Invert the angle gather {gather} with {well}",
         "prestack inversion of {gather}, background {well}, {frequency} Ricker",

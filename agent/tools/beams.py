@@ -39,6 +39,7 @@ TWIN = 0.8  # share of the largest beam power from which another maximum is told
         "how well does this array resolve slowness, any aliasing?",
     ),
     reference="Rost & Thomas 2002, Array seismology: methods and applications, Rev. Geophys. 40; Kelly 1967, MIT Lincoln Lab. TN 1967-30",
+    truth="plane waves over nine made stations: back azimuth within 1 degree, slowness within 0.005 s/km",
 )
 def array_beam(
     waveforms: list[Waveforms],

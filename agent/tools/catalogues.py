@@ -33,6 +33,7 @@ SHOWN = 20000  # table rows kept in a report
         "what is inside {catalogue}, when and where the events were",
     ),
     reference="Schorlemmer et al. 2011, QuakeML: status of the XML-based seismological data exchange format, Ann. Geophys. 54; FDSN StationXML 1.2",
+    truth="ObsPy's packaged examples: three events, the largest mb 4.4; stations BW.RJOB, GR.FUR and GR.WET with 30 channel epochs",
 )
 def event_inspect(catalogue: Catalogue | Response) -> Report:
     """What an earthquake catalogue holds (times, places, magnitudes, uncertainties) or station metadata do (channels, epochs, responses).

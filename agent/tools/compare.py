@@ -31,6 +31,7 @@ COMPARED = (Gravity, Grid, Magnetics, Seismic)  # what names its quantity
         "is {second} any different from {first}, and by how much",
     ),
     reference="Differences of the stated numbers; great-circle distance by the haversine formula on a sphere of 6371 km.",
+    truth="one degree of latitude is 6371 pi / 180 km; planted shifts of picks (0.25 s) and horizons (0.01 s) come back",
 )
 def compare(first: Annotated[Data, "first result"], second: Annotated[Data, "second result"]) -> Report:
     """Differences, second minus first, of the numbers that two results of one kind share, and how far positions moved."""

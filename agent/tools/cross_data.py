@@ -23,6 +23,7 @@ APART = 0.05  # share by which two numbers of one name may differ before it is s
     discipline="well",
     stage="interpretation",
     reference="Read at the nearest points; times of tops through each well's own time-depth relation.",
+    truth="a planted dipping horizon: time 0.6 s, depth 700 m, amplitude 0.7 (1e-5) and misties of -5 and 10 m as planted",
     say=(
         "What are the times of {horizon} at {wells}?",
         "horizon {horizon} at the wells {wells}",
@@ -115,6 +116,7 @@ def horizon_at_wells(
     discipline="any",
     stage="interpretation",
     reference="Linear interpolation on the Delaunay triangles of the stations (bilinear on a grid); nothing beyond their hull.",
+    truth="a plane of gravity is read at every trace to 1e-9 mGal (1e-6 through a projection), its gradient as 2 mGal/km",
     say=(
         "Gravity along {line} from {stations}",
         "sample {stations} along the seismic line {line}",
@@ -190,6 +192,7 @@ def gravity_along_line(
     discipline="any",
     stage="interpretation",
     reference="A listing: numbers as the steps that made them stated them.",
+    truth="values, units and sources as they were stated; 1500 m against 1700 m is told as a disagreement",
     say=(
         "Put what {results} say into one table",
         "evidence table of {results}",

@@ -29,6 +29,7 @@ from moho.units import Quantity
         "what is logged in frame {frame}?",
     ),
     reference="American Petroleum Institute 1991, Recommended Practice 66 (RP66 v1); Schlumberger 1979, Log Information Standard (LIS 79)",
+    truth="the Fulla file lists its frames as they are, 921 x 4 and 2301 x 43; a frame over time is said not to be depth",
 )
 def dlis_inspect(file: LogFile, frame: Annotated[str, "frame"] | None = None) -> Report:
     """Frames with samples, channels and index; for the frame named, or the only one, its channels with units."""
@@ -68,6 +69,8 @@ def dlis_inspect(file: LogFile, frame: Annotated[str, "frame"] | None = None) ->
         "please to take frame {frame} of file {file}",
     ),
     reference="American Petroleum Institute 1991, Recommended Practice 66 (RP66 v1)",
+    truth="a made frame of 10 samples comes back with its depths and values, tenths of an inch as 0.00254 m; a frame over time is a table, "
+    "never a well",
 )
 def dlis_read(file: LogFile, frame: Annotated[str, "frame"] | None = None) -> Data:
     """One frame: a well over depth in metres where it counts depth, else a table."""

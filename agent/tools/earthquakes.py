@@ -48,6 +48,7 @@ HINT = "Add the StationXML of these stations to the project and pick again with 
         "use the neural {method} for the P and S picks of {waveforms}",
     ),
     reference="Allen 1978, BSSA 68 (STA/LTA); Maeda 1985, Zisin 38 (AIC onset); Leonard & Kennett 1999, PEPI 113",
+    truth="four NCEDC records: P within 0.1 s and S within 0.2 s of the analyst, by STA/LTA and by the network; made onsets within 0.06 s",
 )
 def pick_phases(
     waveforms: list[Waveforms],
@@ -156,6 +157,7 @@ def pick_phases(
         "list the detections with time and stations",
     ),
     reference="Withers et al. 1998, A comparison of select trigger algorithms, BSSA 88; Krischer et al. 2015 (ObsPy)",
+    truth="the three events of the Unterhaching swarm within 0.1 s, and none on a quiet network",
 )
 def detect_associate(
     waveforms: list[Waveforms],
@@ -223,7 +225,7 @@ def detect_associate(
         "duration": np.array([float(event["duration"]) for event in events]),  # s
         "largest_ratio": np.array([float(max(event["cft_peaks"])) for event in events]),
     }
-    return Report(title=f"{len(events)} events on {len(names)} stations", facts=facts, notes=tuple(notes), arrays=arrays)
+    return Report(title=f"{len(events)} events on {len(names)} stations", facts=facts, notes=tuple(notes), arrays=arrays, drawing="detections")
 
 
 @tool(
@@ -242,6 +244,8 @@ def detect_associate(
         "give me latitude, longitude, depth and azimuthal gap from {picks}",
     ),
     reference="Geiger 1912, Bull. St. Louis Univ. 8; Havskov & Ottemöller 2010, Routine Data Processing in Earthquake Seismology, ch. 5",
+    truth="60 made events with noise: epicentre within 2 km, median depth error under 1 km, 53 to 85 % inside the 68 % ellipse; perfect "
+    "picks within 0.0001 degrees",
 )
 def locate_event(picks: Picks, velocity: Annotated[Velocity, "P velocity"], vp_vs: Annotated[Ratio, "Vp/Vs"] = 1.73) -> Catalogue:
     """The hypocentre and origin time that fit the picks, in a half-space of constant velocity, with error ellipses.

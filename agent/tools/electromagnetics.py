@@ -52,6 +52,8 @@ def _forward_cost(
         "phase and apparent resistivity of a two-layer earth {resistivity}, top layer {thickness} thick",
     ),
     reference="Wait 1954, Geophysics 19; Cockett et al. 2015, SimPEG, Comput. Geosci. 85; Werthmueller 2017, empymod, Geophysics 82",
+    truth="a 100 ohm.m half-space returns 100 within 0.01 % (MT, DC and CSEM); SimPEG's three layers to 1e-6; Wenner over two layers within "
+    "0.2 % of the image series",
 )
 def em1d_forward(
     resistivity: Annotated[list[OhmMetres], "layer resistivities from the top"],
@@ -191,6 +193,7 @@ def _csem_forward(
         "interpret MT sounding {sounding} with {layers} layers, {error} errors",
     ),
     reference="Constable, Parker & Constable 1987, Occam's inversion, Geophysics 52; Jones 1983, Niblett-Bostick, Geophys. J. R. astr. Soc. 73",
+    truth="two layers with 5 % noise come back within 10 %, inside the ranges stated",
 )
 def mt_1d(
     sounding: MTSounding,
@@ -388,6 +391,8 @@ def _dc_cost(line: DCSurvey, error: float | None = None, cell: float | None = No
         "what does the electrical survey {line} say about the subsurface?",
     ),
     reference="Oldenburg & Li 1999, Estimating depth of investigation in dc resistivity and IP surveys, Geophysics 64; Cockett et al. 2015, SimPEG",
+    truth="a half-space within 1 %; two layers with 2 % noise within 25 and 35 % at a misfit of 1; Century line 46800E correlates over 0.8 "
+    "with the published section",
 )
 def dc_2d(
     line: DCSurvey, error: Annotated[Percent, "error of a datum"] | None = None, cell: Metres | None = None, depth: Metres | None = None

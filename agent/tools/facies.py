@@ -43,6 +43,7 @@ TREES = 150
         "please make the facies prediction for hole {blind} using {features}",
     ),
     reference="Breiman 2001, Random forests, Machine Learning 45, 5-32; Hall 2016, Facies classification using machine learning, The Leading Edge 35",
+    truth="three made rocks: over 99 % of samples in their cluster; the blind Hugoton well SHANKLE at F1 0.5 or better, wells never split",
 )
 def cluster_classify(
     data: Annotated[list[Well | Table | Seismic], "wells, tables of wells, or attribute sections"],

@@ -14,7 +14,7 @@ from moho.agent.registry import tool
 from moho.errors import Missing, Refusal
 from moho.segy_volume import read_inline
 from moho.survey import Array, Report, Seismic, Volume
-from moho.units import Count, Fraction, Number, Position, Quantity, Velocity
+from moho.units import Count, Fraction, Number, Quantity, TimeShift, Velocity
 
 LARGEST = 40_000_000  # samples of a window: about 3 GiB of work
 SALT = 4500.0  # m/s
@@ -37,12 +37,13 @@ SALT = 4500.0  # m/s
         "chaos texture geobody between inlines {first_inline} and {last_inline}",
     ),
     reference="Randen, Monsen, Signer et al. 2000, Three-dimensional texture attributes for seismic data analysis, SEG Abstracts 19, 668-671",
+    truth="a planted salt body in noise: intersection over union above 0.8, volume within 15 %, top within 16 ms",
 )
 def geobody_salt(
     cube: Volume | Seismic,
     inline: Annotated[Number, "seed inline"] | None = None,
     crossline: Annotated[Number, "seed crossline, or CDP of a section"] | None = None,
-    time: Annotated[Position, "seed time in s, or depth in m"] | None = None,
+    time: Annotated[TimeShift, "seed time in s, or depth in m"] | None = None,
     threshold: Annotated[Fraction, "chaos above which salt begins"] | None = None,
     velocity: Annotated[Velocity, "velocity of the salt"] | None = None,
     scale: Annotated[Count, "texture scale, samples"] = 5,
@@ -50,8 +51,8 @@ def geobody_salt(
     last_inline: Annotated[Number, "last inline"] | None = None,
     first_crossline: Annotated[Number, "first crossline"] | None = None,
     last_crossline: Annotated[Number, "last crossline"] | None = None,
-    top: Annotated[Position, "top of the window in s or m"] | None = None,
-    base: Annotated[Position, "base of the window in s or m"] | None = None,
+    top: Annotated[TimeShift, "top of the window in s or m"] | None = None,
+    base: Annotated[TimeShift, "base of the window in s or m"] | None = None,
 ) -> Report:
     """The connected body of chaotic texture around a seed: its volume, top, base and extent, and the body as an array.
 

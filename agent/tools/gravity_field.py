@@ -105,6 +105,7 @@ def _moon_and_sun(time: Array, longitude: Array, latitude: Array, height: Array)
         "relative gravity survey {readings}, tie to {base}, tide is already out so tide {tide}",
     ),
     reference="Longman 1959, Formulas for computing the tidal accelerations due to the Moon and the Sun, JGR 64; drift: Telford et al. 1990, ch. 2.4",
+    truth="loops close below 1e-9 mGal and planted differences come back within 1e-6; the tide is that of Longman's program within 2e-5 mGal",
 )
 def gravimeter_reduce(
     readings: Table,
@@ -303,6 +304,7 @@ def _drift(hours: Array, gravity: Array, at_base: Array, name: str) -> tuple[Arr
         "pls calculate depth with spectral analysis of map {grid}",
     ),
     reference="Spector & Grant 1970, Statistical models for interpreting aeromagnetic data, Geophysics 35; Fedi et al. 1997, GJI 129",
+    truth="ensembles of sources at 600 and 1500 m: depth within 3 %",
 )
 def spectral_depth(
     grid: Grid,

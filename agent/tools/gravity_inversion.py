@@ -93,6 +93,8 @@ def is_magnetic(data: Gravity | Magnetics | Grid) -> bool:
         "3-D susceptibility model of {data}, field {strength}, inclination {inclination}, declination {declination}",
     ),
     reference="Li & Oldenburg 1998, 3-D inversion of gravity data, Geophysics 63; Cockett et al. 2015, SimPEG, Computers & Geosciences 85",
+    truth="buried blocks: centre within one cell, phi_d/N 1 within 0.01 (gravity) or 0.05 (magnetic), mass within 20 %; Raglan's main body "
+    "within 150 m of the published 1997 model",
 )
 def gravity_mag_3d(
     data: Gravity | Magnetics | Grid,
@@ -204,6 +206,7 @@ def gravity_mag_3d(
         "prism forward, {density_contrast}, {depth_top}..{depth_base}, {width}",
     ),
     reference="Nagy, Papp & Benedek 2000, The gravitational potential and its derivatives for the prism, J. Geodesy 74",
+    truth="a deep small block pulls like a point mass within 0.3 %",
 )
 def gravity_forward(
     depth_top: Depth,
@@ -317,6 +320,8 @@ def _mesh_for(
         notes.append(f"cells of {chosen:g} m, from the spacing of the data ({spacing:.4g} m)")
     elif cell < 0.4 * spacing:
         notes.append(f"cells of {cell:g} m are finer than the data ({spacing:.4g} m apart) can resolve")
+    elif cell > 1.2 * spacing:
+        notes.append(f"cells of {cell:g} m are coarser than the data ({spacing:.4g} m apart): what they cannot explain becomes hot spots")
     if chosen > 0.25 * min(width, length):
         raise ValueError(f"cells of {chosen:g} m are too large for data over {width:.4g} by {length:.4g} m")
     if depth is None:

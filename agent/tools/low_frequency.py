@@ -20,6 +20,7 @@ from moho.units import Exponent, Hertz, Quantity
 
 NEAR = 50.0  # m, within which a well decides alone
 BEFORE, FLAT, AFTER = "nearest well, constant time", "all wells, constant time", "all wells along tops"
+NO_TOPS = "all wells, constant time for want of tops"
 THICKER = 3.0  # an interval that changes more between two places is another rock
 BLIND_DT = 0.004  # s, sampling of the blind test
 
@@ -28,6 +29,8 @@ BLIND_DT = 0.004  # s, sampling of the blind test
     discipline="seismic",
     stage="modelling",
     reference="Sams and Saussus 2013, Practical implications of low frequency model selection, SEG Expanded Abstracts, 3118-3122",
+    truth="dipping layers between two made wells: correlation over 0.99 along the horizons, below 0.95 without; a well is honoured to 0.02 "
+    "in ln impedance",
     say=(
         "Build a low-frequency model along {line} from {wells}",
         "low frequency model for {line} with {wells} and horizons {horizons}",
@@ -93,6 +96,7 @@ def low_frequency_model(
     discipline="well",
     stage="inversion",
     reference="Hampson, Schuelke and Quirein 2001, Use of multiattribute transforms to predict log properties, Geophysics 66, 220-236",
+    truth="made dipping wells: correlation over 0.97 along the tops, under 0.5 without; the four F3 wells over 0.75 between their tops",
     say=(
         "Blind well test of {wells}",
         "Predict each of {wells} from the others",
@@ -132,6 +136,8 @@ def blind_well_test(
     facts: dict[str, Quantity] = {}
     arrays: dict[str, Array] = {}
     table = []
+    some = any(tops[i].keys() & tops[j].keys() for i in range(len(wells)) for j in range(i))
+    last = AFTER if some else NO_TOPS
     for blind, (well, span) in enumerate(zip(wells, spans, strict=True)):
         others = [i for i in range(len(wells)) if i != blind]
         axis = times[(times >= span[0]) & (times <= span[-1])]
@@ -158,26 +164,33 @@ def blind_well_test(
         key = "".join(c if c.isalnum() else "_" for c in name)
         drawn = {"truth": truth, "before": guesses[BEFORE], "after": guesses[AFTER]}
         arrays |= {f"{key}_time": axis} | {f"{key}_{kind}": np.exp(values) for kind, values in drawn.items()}
-        facts[f"correlation_{key}"] = Quantity(scores[AFTER][0], "", f"blind correlation at {name}, {AFTER}")
+        facts[f"correlation_{key}"] = Quantity(scores[AFTER][0], "", f"blind correlation at {name}, {last}")
         facts[f"before_{key}"] = Quantity(scores[BEFORE][0], "", f"blind correlation at {name}, {BEFORE}")
         if within:
             facts[f"within_{key}"] = Quantity(within[AFTER], "", f"blind correlation at {name} between the tops all share, {AFTER}")
-        facts[f"error_{key}"] = Quantity(scores[AFTER][2], "%", f"rms error at {name}, {AFTER}")
+        facts[f"error_{key}"] = Quantity(scores[AFTER][2], "%", f"rms error at {name}, {last}")
     for short, name in (("before", BEFORE), ("flat", FLAT), ("after", AFTER)):
         columns = [float(np.mean([scores[name][column] for scores, _ in table])) for column in range(3)]
+        inside = [within[name] for _, within in table if within]
+        name = last if name == AFTER else name
         facts[f"correlation_{short}"] = Quantity(round(columns[0], 4), "", f"mean blind correlation, {name}")
         facts[f"detrended_{short}"] = Quantity(round(columns[1], 4), "", f"mean blind correlation without the trend, {name}")
         facts[f"error_{short}"] = Quantity(round(columns[2], 2), "%", f"mean rms error, {name}")
-        inside = [within[name] for _, within in table if within]
         if inside:
             facts[f"within_{short}"] = Quantity(round(float(np.mean(inside)), 4), "", f"mean blind correlation between the tops all share, {name}")
-    notes = [f"below {low_frequency:g} Hz; {len(common)} tops shared by all: {', '.join(common[:8])}{' ...' if len(common) > 8 else ''}"]
-    notes.append("the blind well gives its tops and no log; times by each well's own checkshots")
-    if facts["detrended_after"].value <= facts["detrended_before"].value:
+    listed = f": {', '.join(common[:8])}{' ...' if len(common) > 8 else ''}" if common else ""
+    notes = [f"below {low_frequency:g} Hz; {len(common)} tops shared by all{listed}"]
+    unshot = [called(well) for well in wells if well.checkshot_time is None]
+    notes.append("the blind well gives its tops and no log; times by each well's own " + ("checkshots or sonic" if unshot else "checkshots"))
+    if unshot:
+        notes.append(f"without checkshots: {', '.join(unshot)}; their times are the integrated sonic's and may be shifted against one another")
+    if not some:
+        notes.append("no two wells share a top: nothing could be followed, all wells stand at constant time")
+    elif facts["detrended_after"].value <= facts["detrended_before"].value:
         notes.append("along the tops is no better than the nearest well once the compaction trend is taken out")
     if facts["correlation_after"].value < 0.5:
         notes.append("a model from these wells is a weak prior: say so wherever an inversion rests on it")
-    labels = {"names": ";".join(called(well) for well in wells)}
+    labels = {"names": ";".join(called(well) for well in wells), "after": last}
     return Report(title="Blind wells", facts=facts, notes=tuple(notes), arrays=arrays, drawing="blind_wells", labels=labels)
 
 

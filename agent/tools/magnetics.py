@@ -121,6 +121,8 @@ def degrees_of(x: Array, y: Array, crs: str, what: str) -> tuple[Array, Array]:
         "what is the magnetic anomaly in {stations} once the core field of {date} is removed?",
     ),
     reference="Alken et al. 2021, International Geomagnetic Reference Field: the thirteenth generation, Earth Planets Space 73; IGRF-14: IAGA 2024",
+    truth="four values of igrf14syn, the official program: strength within 0.3 nT, direction within 0.001 degrees; a planted anomaly back "
+    "within 0.01 nT",
 )
 def igrf_anomaly(stations: Magnetics, date: Annotated[str, "date of the survey"]) -> Magnetics:
     """Total field less the strength of the main field (IGRF-14) at each point and date, nT.
@@ -189,6 +191,7 @@ def igrf_anomaly(stations: Magnetics, date: Annotated[str, "date of the survey"]
         "pls adjust the flight lines {stations} to tie {tie_lines}",
     ),
     reference="Luyendyk 1997, Processing of airborne magnetic data, AGSO J. Australian Geology & Geophysics 17; Foster et al. 1970, Geophysics 35",
+    truth="planted offsets of 15 nT (standard deviation): the levelled field within 2 nT of the truth, crossings from over 9 to under 0.6 nT",
 )
 def level_lines(
     stations: Magnetics, tie_lines: Annotated[list[str] | None, "tie lines, whose level is kept"] = None, degree: Degree = 0
@@ -414,6 +417,7 @@ def direction(inclination: float, declination: float) -> Array:
         "please to model magnetic field of block {susceptibility}, {depth_top} to {depth_base}, {width}, {inclination} {declination} {strength}",
     ),
     reference="Bhattacharyya 1964, Magnetic anomalies due to prism-shaped bodies, Geophysics 29; Blakely 1995, Potential Theory, ch. 9",
+    truth="a small deep block is a dipole within 1 %; twice the susceptibility is twice the field",
 )
 def magnetic_forward(
     depth_top: Depth,
@@ -496,6 +500,7 @@ def magnetic_forward(
         "locate the spheres under {grid}: euler deconv with index {structural_index}, {window} windows",
     ),
     reference="Reid et al. 1990, Magnetic interpretation in 3-D using Euler deconvolution, Geophysics 55; Reid & Thurston 2014, ibid. 79",
+    truth="a dipole at 800 m, with and without 2 % noise: depth within 2 %, position within 20 m at structural index 3",
 )
 def euler(
     grid: Grid,

@@ -43,6 +43,7 @@ Hypocentral = Annotated[float, Unit("km", above=0, high=2000), "hypocentral dist
         "stress drop and Mw from the displacement spectrum, {velocity}, {density}",
     ),
     reference="IASPEI 2013, Summary of magnitude working group recommendations; Hutton & Boore 1987, BSSA 77; Brune 1970, JGR 75",
+    truth="a Brune pulse gives its moment and corner within 1 % and Mw within 0.01; a sine its Wood-Anderson amplitude within 1 % (gain 2080)",
 )
 def magnitude(
     waveforms: Waveforms,
@@ -74,7 +75,7 @@ def magnitude(
     else:
         signal, noise = _windowed(traces, names[0], picks, notes)
         facts, arrays = _moment(signal, noise, waveforms, (distance, velocity, density), notes)
-    return Report(title=f"{scale.capitalize()} magnitude at {names[0]}", facts=facts, notes=tuple(notes), arrays=arrays)
+    return Report(title=f"{scale.capitalize()} magnitude at {names[0]}", facts=facts, notes=tuple(notes), arrays=arrays, drawing="magnitude")
 
 
 def _local(traces: list[obspy.Trace], waveforms: Waveforms, distance: float, notes: list[str]) -> tuple[dict[str, Quantity], dict[str, Array]]:

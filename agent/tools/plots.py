@@ -32,6 +32,8 @@ from moho.units import Depth, Percent, Quantity, TimeShift
         "wiggle plot of {line}",
         "let me look at {line}, and flip to {style}",
     ),
+    reference="Hunter 2007, Matplotlib: a 2D graphics environment, Computing in Science and Engineering 9, 90-95",
+    truth="the picture's clip value is the one in the facts (1e-6), its window and numbers those stated",
 )
 def plot_section(
     line: Seismic | Gather,
@@ -59,6 +61,8 @@ def plot_section(
         style = "wiggle"  # one trace has no width to colour
     if not np.isfinite(line.data).any():
         raise Refusal("E_DATA", f"{line.title or 'the section'} holds no finite sample, there is nothing to draw.")
+    if len(times) < 2:
+        raise Refusal("E_DATA", f"{line.title or 'the section'} holds one sample a trace, at {times[0]:g} {unit}: there is no axis to draw it over.")
     shown = line.made(view={**line.view, "clip": float(clip), "style": style, "top": top, "base": base})
     first, last = window(shown)
     low, high = colours(shown)
@@ -95,6 +99,8 @@ def plot_section(
         "Map view of the grid {grid} for my report",
         "plot epicentres of {grid}",
     ),
+    reference="Hunter 2007, Matplotlib: a 2D graphics environment, Computing in Science and Engineering 9, 90-95",
+    truth="extents are those of the coordinates to 1e-5 degrees; a grid of 7 x 5 nodes spans 600 m east and 800 m north",
 )
 def plot_map(grid: Grid | Gravity | Magnetics | Catalogue | Horizon | Response) -> Data:
     """The data with a map: equal aspect, CRS, unit, density, contours and stations; colours about zero for residuals.
@@ -140,6 +146,8 @@ def plot_map(grid: Grid | Gravity | Magnetics | Catalogue | Horizon | Response) 
         "layout of {well}, {top} - {base}",
         "print the logs from well {well}",
     ),
+    reference="Hunter 2007, Matplotlib: a 2D graphics environment, Computing in Science and Engineering 9, 90-95",
+    truth="the depth axis spans the window asked for within 0.2 m",
 )
 def plot_logs(well: Well, top: Annotated[Depth, "top depth"] | None = None, base: Annotated[Depth, "base depth"] | None = None) -> Well:
     """The well with its curves in tracks over one depth axis: GR, resistivity (log), density-neutron, sonic, computed; tops across.
@@ -180,6 +188,8 @@ def plot_logs(well: Well, top: Annotated[Depth, "top depth"] | None = None, base
         "zoom into {waveforms} {start} - {end}",
         "look at the three components in {waveforms}",
     ),
+    reference="Hunter 2007, Matplotlib: a 2D graphics environment, Computing in Science and Engineering 9, 90-95",
+    truth="picks stand at the true onsets to 10 ms, the axis spans the window asked for",
 )
 def plot_waveforms(
     waveforms: list[Waveforms],
@@ -201,6 +211,8 @@ def plot_waveforms(
         message = f"these seismograms hold different quantities ({held}); one picture shows one."
         raise Refusal("E_UNITS", message, "Remove the response from all or none.")
     whole = many[0] if len(many) == 1 else _together(many)
+    if not any(np.isfinite(np.ma.filled(np.ma.asarray(trace.data, dtype=float), np.nan)).any() for trace in whole.stream):
+        raise Refusal("E_DATA", f"{whole.title or 'the record'} holds no finite sample on its {len(whole.stream)} traces, there is nothing to draw.")
     first, last = min(t.stats.starttime for t in whole.stream), max(t.stats.endtime for t in whole.stream)
     length = float(last - first)
     begin, finish = _inside("time window", start, end, 0.0, length, "s after the first sample", min(float(t.stats.delta) for t in whole.stream))
@@ -259,7 +271,7 @@ def _together(many: list[Waveforms]) -> Waveforms:
     for more in many[1:]:
         stream += more.stream
     bands = {one.band for one in many}
-    title = ", ".join(one.title for one in many[:4] if one.title)
+    title = ", ".join(one.title for one in many[:4] if one.title) + (f" and {len(many) - 4} more" if len(many) > 4 else "")
     return many[0].made(stream=stream, title=title, band=bands.pop() if len(bands) == 1 else None)
 
 

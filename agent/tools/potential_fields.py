@@ -54,6 +54,7 @@ DOWNWARD_SPACINGS = 3.0  # grid spacings a field may be continued down by a plai
         "go from absolute g to free-air for {stations}",
     ),
     reference="Li & Götze 2001, Ellipsoid, geoid, gravity, geodesy, and geophysics, Geophysics 66; normal gravity: Lakshmanan 1991",
+    truth="978032.53359 mGal at the equator leaves under 1e-4 mGal; 1000 m up it falls by 308.6 mGal within 0.5",
 )
 def gravity_disturbance(stations: Gravity) -> Gravity:
     """Observed gravity less WGS84 normal gravity at the height of each station, mGal.
@@ -123,6 +124,8 @@ def _terrain_cost(stations: Gravity, density: float = CROWN, topography: Grid | 
         "please do correction of Bouguer with density of {density}",
     ),
     reference="Blakely 1995, Potential Theory in Gravity and Magnetic Applications, ch. 7; prisms: Nagy et al. 2000, J. Geodesy 74",
+    truth="a slab of 100 m pulls 11.1958 to 11.1970 mGal; a cone within 0.1 % of its closed form; southern Africa from -189.66 to 77.69 "
+    "mGal within 0.5",
 )
 def bouguer_terrain(stations: Gravity, density: Density = CROWN, topography: Grid | None = None) -> Gravity:
     """Gravity freed of the rock between station and datum: an infinite slab, and the terrain's departure from it where a topography is given.
@@ -266,6 +269,7 @@ def _grid_cost(stations: Gravity | Magnetics, spacing: float, degree: int | None
         "grid the mag points {stations} with {spacing}",
     ),
     reference="Sandwell 1987, Biharmonic spline interpolation, GRL 14; trend: Uieda 2018, Verde, JOSS 3(30); squares: Ohtake et al. 2003, ACM TOG 22",
+    truth="a plane is recovered to 1e-9 mGal and kept by the spline to 1e-6; a smooth field comes back to 0.1 nT rms",
 )
 def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | None = None) -> Grid:
     """A regular map of the stations in metres, less a polynomial trend where a degree is given.
@@ -386,6 +390,7 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
         "take the tilt out of {grid}",
     ),
     reference="Agocs 1951, Least squares residual anomaly determination, Geophysics 16; Uieda 2018, JOSS 3(30)",
+    truth="a plane and an xy term are taken off a wave of amplitude 1 that stays within 0.02",
 )
 def remove_trend(grid: Grid, degree: Degree) -> Grid:
     """The map less the polynomial surface of this degree that fits it best in least squares; empty nodes stay empty."""
@@ -445,6 +450,7 @@ def _filter_cost(grid: Grid, *_: Any, **__: Any) -> Cost:
         "make derivative to {derivative} direction from the map {grid}",
     ),
     reference="Blakely 1995, Potential Theory in Gravity and Magnetic Applications, ch. 12",
+    truth="a point mass: continued upward within 0.2 % of its largest value, derivatives within 0.1 %",
 )
 def continue_derive(
     grid: Grid,
@@ -530,6 +536,8 @@ def continue_derive(
         "edge detection with tilt angle on {grid}",
     ),
     reference="Baranov & Naudy 1964, Geophysics 29; Miller & Singh 1994, J. Applied Geophysics 32; Roest et al. 1992, Geophysics 57",
+    truth="a dipole's peak moves to its place, (600, -400) m, at three inclinations, its field within 2 % of that at the pole; tilt over 85 "
+    "degrees above the source",
 )
 def rtp_tilt_analytic(
     grid: Grid,

@@ -41,6 +41,7 @@ SHEARS = (*MNEMONICS["DTS"], "VS", "V_S", "VELS")
         "edit {curves} with a Hampel filter of {window}",
     ),
     reference="Pearson, Neuvo, Astola & Gabbouj 2016, Generalized Hampel filters, EURASIP Journal on Advances in Signal Processing 2016:87",
+    truth="20 planted spikes, one of them two samples wide, are removed and nothing else; us/ft and us/m are told by the values",
 )
 def log_clean(
     well: Well,
@@ -118,6 +119,7 @@ def log_clean(
         "please change pore fluid of sand, from water to gas, and give me the new velocities",
     ),
     reference="Gassmann 1951, Über die Elastizität poröser Medien; Smith et al. 2003, Gassmann fluid substitutions: A tutorial, Geophysics 68",
+    truth="the same fluid changes nothing (1e-12); a lighter one takes 2250 to 2200 kg/m3; there and back to 1e-10",
 )
 def fluid_substitution(
     well: Well,
@@ -242,6 +244,7 @@ def saturated_modulus(dry: Array, phi: Array, mineral: float, fluid: float) -> A
         "hydrocarbon pore thickness of {well}",
     ),
     reference="Worthington & Cosentino 2005, The role of cutoffs in integrated reservoir studies, SPE Reservoir Evaluation & Engineering 8",
+    truth="planted 100 m gross, 30 m net and 10 m pay with their averages, to 1e-6",
 )
 def net_pay(
     well: Well,
@@ -331,6 +334,7 @@ def net_pay(
         "Thomsen parameters from thin layering in {well}",
     ),
     reference="Backus 1962, Long-wave elastic anisotropy produced by horizontal layering, Journal of Geophysical Research 67, 4427-4440",
+    truth="Backus average of two layers: velocities to 1e-9, Thomsen's parameters to 1e-7 of the closed form",
 )
 def upscale_logs(
     well: Well,

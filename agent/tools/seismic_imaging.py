@@ -28,6 +28,7 @@ STEEP = 10.0  # deg over which a migration fades beyond its steepest dip
     discipline="seismic",
     stage="processing",
     reference="Embree, Burg and Backus 1963, Wide-band velocity filtering: the pie-slice process, Geophysics 28, 948-974",
+    truth="one plane wave down over 30 dB, the other kept within 0.1 dB; kept and removed add up to the line",
     say=(
         "f-k filter {line}, remove everything slower than {fastest}",
         "Take the ground roll out of {line} with an fk fan filter, {slowest} to {fastest}",
@@ -106,6 +107,8 @@ def _migration_cost(line: Seismic, **values: object) -> Cost:
     cost=_migration_cost,
     reference="Stolt 1978, Migration by Fourier transform, Geophysics 43, 23-48; Gazdag 1978, Wave equation migration with the phase-shift method, "
     "Geophysics 43, 1342-1351; Schneider 1978, Integral formulation for migration in two and three dimensions, Geophysics 43, 49-76",
+    truth="a diffractor focuses within one trace and one sample by all three methods; events of 0 to 35 degrees take their true dip within "
+    "one sample",
     say=(
         "Migrate {line} with {velocity}",
         "post-stack time migration of {line}, {method}, {velocity}",
@@ -178,7 +181,7 @@ def migrate_poststack(
         "velocity": Quantity([float(v) for v in velocity] if len(velocity) > 1 else float(velocity[0]), "m/s", f"migration velocity ({kind})"),
         "spacing": Quantity(dx, "m", "trace spacing"),
         "steepest_dip": Quantity(float(dip), "deg", "steepest dip migrated"),
-        "alias_frequency": Quantity(alias, "Hz", f"frequency above which dips of {dip:g} degrees are aliased"),
+        "alias_frequency": Quantity(float(alias), "Hz", f"frequency above which dips of {dip:g} degrees are aliased"),
         "energy_ratio": Quantity(float(np.square(out, dtype=np.float64).sum() / energy), "", "energy of the output over that of the input"),
     }
     notes = tuple(note for note in notes if not note.endswith("stay dead"))

@@ -1,28 +1,37 @@
 """Attributes, horizons and faults of a section.
 
-All work on what a stack shows, in time or depth where the method allows; attributes of pre-stack data and maps of many lines
-are elsewhere.
+All work on what a stack shows, in time or depth where the method allows; attributes also on volumes of any size, chunk by chunk.
+Attributes of pre-stack data and maps of many lines are elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from moho.agent.registry import tool
-from moho.agent.tools.seismic_processing import CHUNK, amplitudes, in_time, window_samples
+from moho.agent.registry import Cost, tool
+from moho.agent.tools.seismic_processing import CHUNK, amplitudes, in_time, passing, window_samples
 from moho.errors import Refusal
-from moho.survey import Array, Horizon, Seismic
+from moho.survey import Array, Horizon, Seismic, Volume
 from moho.units import Count, Number, Quantity, Seconds
+from moho.volumes import Block, trace_by_trace, with_neighbours
 
 BLOCK = 32  # traces worked on together: 500 samples of them fit a processor's cache
+
+
+def _attribute_cost(line: Seismic | Volume, attribute: str, window: float) -> Cost:
+    seconds = 0.45 if attribute == "coherence" else 0.15
+    return passing(2 * seconds if isinstance(line, Volume) and attribute == "coherence" else seconds, 12)(line)
 
 
 @tool(
     discipline="seismic",
     stage="interpretation",
+    cost=_attribute_cost,
     reference="Taner, Koehler and Sheriff 1979, Complex seismic trace analysis, Geophysics 44, 1041-1063",
+    truth="a chirp's frequency within 0.4 Hz, an envelope within 0.005, a phase within 1 degree; coherence over 0.98 on dipping layers",
     say=(
         "Compute the {attribute} of {line}",
         "{attribute} attribute on {line}",
@@ -37,58 +46,63 @@ BLOCK = 32  # traces worked on together: 500 samples of them fit a processor's c
     ),
 )
 def attributes(
-    line: Seismic,
+    line: Seismic | Volume,
     attribute: Literal["envelope", "instantaneous phase", "instantaneous frequency", "rms amplitude", "coherence", "sweetness"],
     window: Annotated[Seconds, "window length"] = 0.04,
-) -> Seismic:
-    """The attribute at every sample of the section.
+) -> Seismic | Volume:
+    """The attribute at every sample of the section or volume.
 
     Envelope and phase (deg) of the analytic trace; instantaneous frequency (Hz) averaged over the window with the energy as weight;
     RMS in the window; coherence, the semblance of five neighbouring analytic traces in the window along the best dip up to
-    4 samples a trace, 1 where they agree (Marfurt et al. 1998); sweetness, envelope over the root of instantaneous frequency.
+    4 samples a trace, 1 where they agree (Marfurt et al. 1998); in a volume the geometric mean of that along the inline and that along
+    the crossline, as Bahorich and Farmer (1995) combine them; sweetness, envelope over the root of instantaneous frequency.
     """
     if attribute not in ("envelope", "instantaneous phase"):
         in_time(line, f"{attribute} in a window of seconds")
-    data, live, notes = amplitudes(line)
-    half = 1
+    half, floor = 1, max(1.0, 0.02 * line.nyquist)
+    notes: tuple[str, ...] = ()
     if attribute in ("instantaneous frequency", "rms amplitude", "coherence", "sweetness"):
         half = max(1, window_samples(line, window, "window") // 2)
-        notes = (f"window of {(2 * half + 1) * line.dt:.4g} s", *notes)
-    if attribute == "coherence" and len(data) < 3:
-        raise Refusal("E_PHYSICS", f"coherence compares neighbouring traces and there are only {len(data)}.", "Use a section of 3 traces or more.")
-    unit = line.unit
-    if attribute == "rms amplitude":
-        out = np.sqrt(_smoothed(data * data, half))
-    elif attribute == "coherence":
-        out, unit = _coherence(_analytic(data), live, half), ""
-    else:
-        analytic = _analytic(data)
-        if attribute == "envelope":
-            out = np.abs(analytic)
-        elif attribute == "instantaneous phase":
-            out, unit = np.degrees(np.angle(analytic)), "deg"
+        notes = (f"window of {(2 * half + 1) * line.dt:.4g} s",)
+    if attribute == "sweetness":
+        notes = (f"envelope over the root of instantaneous frequency, no less than {floor:g} Hz", *notes)
+    side = max(line.shape[:2]) if isinstance(line, Volume) else len(line.data)
+    if attribute == "coherence" and side < 3:
+        raise Refusal("E_PHYSICS", f"coherence compares neighbouring traces and there are only {side}.", "Use a section of 3 traces or more.")
+    kernel = partial(_attribute, attribute=attribute, half=half, dt=line.dt, floor=floor)
+    changes: dict[str, Any]
+    if isinstance(line, Volume):
+        words = f"{attribute}, half window {half} samples"
+        if attribute == "coherence":
+            changes, totals = with_neighbours(line, partial(_coherent, half=half), words, reach=2)
+            notes = ("geometric mean of the coherence along the inline and along the crossline, five traces each", *notes)
         else:
-            out, unit = _instantaneous_frequency(analytic, line.dt, half), "Hz"
-            if attribute == "sweetness":
-                floor = max(1.0, 0.02 * line.nyquist)
-                out, unit = np.abs(analytic) / np.sqrt(np.maximum(out, floor)), ""
-                notes = (f"envelope over the root of instantaneous frequency, no less than {floor:g} Hz", *notes)
-    heard = live[:, None] & (_smoothed(np.abs(data), max(half, 4)) > 0)  # in a mute there is nothing to measure
-    out = np.where(heard, out, 0).astype(np.float32)
-    values = out[heard]
+            changes, totals = trace_by_trace(line, kernel, words)
+        notes = (*notes, f"percentiles from {len(totals.values)} samples", *totals.notes)
+        mean, low, high, shares = totals.mean, totals.low, totals.high, totals.percentiles(5, 95)
+    else:
+        data, live, more = amplitudes(line)
+        out, heard = (_coherence(_analytic(data), live, half), _heard(data, half)) if attribute == "coherence" else kernel(data)
+        out = np.where(heard, out, 0).astype(np.float32)
+        values = out[heard]
+        notes, changes = (*notes, *more), {"data": out}
+        mean, low, high = float(values.mean(dtype=np.float64)), float(values.min()), float(values.max())
+        shares = [float(p) for p in np.percentile(values, [5, 95])]
+    unit = {"envelope": line.unit, "rms amplitude": line.unit, "instantaneous phase": "deg", "instantaneous frequency": "Hz"}.get(attribute, "")
     facts = {
-        "mean": Quantity(float(values.mean(dtype=np.float64)), unit, f"mean {attribute}"),
-        "range": Quantity([float(values.min()), float(values.max())], unit, f"{attribute} range"),
-        "percentiles": Quantity([float(p) for p in np.percentile(values, [5, 95])], unit, f"5 and 95 % of the {attribute}"),
+        "mean": Quantity(mean, unit, f"mean {attribute}"),
+        "range": Quantity([low, high], unit, f"{attribute} range"),
+        "percentiles": Quantity(shares, unit, f"5 and 95 % of the {attribute}"),
     }
     title = f"{attribute} of {line.title}".strip()
-    return line.made(facts=facts, notes=notes, title=title, data=out, quantity=attribute, unit=unit, band=None)
+    return line.made(facts=facts, notes=notes, title=title, quantity=attribute, unit=unit, band=None, **changes)
 
 
 @tool(
     discipline="seismic",
     stage="interpretation",
     reference="Hale 2013, Dynamic warping of seismic images, Geophysics 78, S105-S115 (path of largest similarity by dynamic programming)",
+    truth="dipping layers, with and without noise: within one sample at every trace; Teapot's anticline within 12 ms",
     say=(
         "Track the horizon at {time} on CDP {cdp} of {line}",
         "autotrack {line} from cdp {cdp}, {time}",
@@ -183,6 +197,7 @@ def track_horizon(
     discipline="seismic",
     stage="interpretation",
     reference="Hale 2013, Methods to compute fault images, extract fault surfaces, and estimate fault throws, Geophysics 78, O33-O43",
+    truth="planted faults within 3 traces and 2 degrees of dip, area under the curve over 0.98; none on unfaulted layers",
     say=(
         "Find the faults in {line}",
         "fault likelihood of {line}",
@@ -249,6 +264,47 @@ def fault_likelihood(line: Seismic, scale: Annotated[Count, "smoothing along the
     return line.made(facts=facts, notes=(words, *notes), title=title, data=likelihood, quantity="fault likelihood", unit="", band=None)
 
 
+def _heard(data: Array, half: int) -> Array:
+    """(trace, sample) bool: where there is something to measure, not in dead traces and mutes."""
+    return np.asarray(_smoothed(np.abs(data), max(half, 4)) > 0)
+
+
+def _attribute(data: Array, attribute: str, half: int, dt: float, floor: float) -> tuple[Array, Array]:
+    """(attribute, where it counts) of traces, each for itself; sweetness takes frequencies below `floor` for it."""
+    heard = _heard(data, half)
+    if attribute == "rms amplitude":
+        out = np.sqrt(_smoothed(data * data, half))
+    else:
+        analytic = _analytic(data)
+        if attribute == "envelope":
+            out = np.abs(analytic)
+        elif attribute == "instantaneous phase":
+            out = np.degrees(np.angle(analytic))
+        else:
+            out = _instantaneous_frequency(analytic, dt, half)
+            if attribute == "sweetness":
+                out = np.abs(analytic) / np.sqrt(np.maximum(out, floor))
+    return np.where(heard, out, 0).astype(np.float32), heard
+
+
+def _coherent(block: Block, half: int) -> tuple[Array, Array]:
+    """(coherence, where it counts) of the core of a block of a volume."""
+    slow, fast = block.core
+    whole = np.stack([_analytic(line) for line in block.data])
+    product = np.ones(block.data[slow, fast].shape, np.float32)
+    directions = 0
+    if whole.shape[1] > 2:
+        directions += 1
+        for n, i in enumerate(range(slow.start, slow.stop)):
+            product[n] *= _coherence(whole[i], block.live[i], half, fast)[fast]
+    if whole.shape[0] > 2:
+        directions += 1
+        for n, j in enumerate(range(fast.start, fast.stop)):
+            product[:, n] *= _coherence(whole[:, j], block.live[:, j], half, slow)[slow]
+    heard = np.stack([_heard(line, half) for line in block.data[slow, fast]])
+    return np.where(heard, np.sqrt(product) if directions == 2 else product, 0), heard
+
+
 def _analytic(data: Array) -> Array:
     """(trace, sample) complex64: the trace and its Hilbert transform."""
     from scipy.fft import fft, ifft, next_fast_len
@@ -287,15 +343,17 @@ def _instantaneous_frequency(analytic: Array, dt: float, half: int) -> Array:
     return np.asarray(np.where(np.hypot(real, imaginary) > 0, np.maximum(frequency, 0), 0))
 
 
-def _coherence(analytic: Array, live: Array, half: int) -> Array:
-    """Semblance of five traces, the best of dips from -4 to 4 samples a trace."""
+def _coherence(analytic: Array, live: Array, half: int, wanted: slice = slice(None)) -> Array:
+    """Semblance of five traces, the best of dips from -4 to 4 samples a trace; zero outside the traces that are wanted."""
     count, samples = analytic.shape
     fold = sum(live[np.clip(np.arange(count) + k, 0, count - 1)].astype(np.float32) for k in range(-2, 3))
     widest = 8 + half  # samples: two traces off at the steepest dip, and the window
     best = np.zeros(analytic.shape, np.float32)
     largest = np.float32(max(np.abs(analytic.real).max(), np.abs(analytic.imag).max()) or 1)
-    for start in range(0, count, BLOCK):
-        stop = min(count, start + BLOCK)
+    largest = np.exp2(np.ceil(np.log2(largest)))  # a power of two: what is elsewhere on the line does not change a digit here
+    first, last, _ = wanted.indices(count)
+    for start in range(first, last, BLOCK):
+        stop = min(last, start + BLOCK)
         whole = analytic[np.clip(np.arange(start - 2, stop + 2), 0, count - 1)]
         whole = np.pad(whole / largest, ((0, 0), (widest, widest + 1)), mode="edge")
         sources = [_parts(part, half) for part in (whole, 0.5 * (whole[:, :-1] + whole[:, 1:]))]

@@ -23,6 +23,7 @@ from moho.units import Hertz, Quantity
     discipline="seismic",
     stage="inversion",
     reference="Russell and Hampson 1991, Comparison of poststack seismic inversion methods, SEG Expanded Abstracts, 876-878",
+    truth="a made earth with 0 and 10 % noise: correlation over 0.95, mean within 3 %; the misfit reaches the noise within 10 %",
     say=(
         "Invert {line} for acoustic impedance using {well}",
         "impedance inversion of {line} with the low-frequency model from {well}",

@@ -29,6 +29,7 @@ IMPEDANCE_UNITS = {
     discipline="seismic",
     stage="modelling",
     reference="Ricker 1953, The form and laws of propagation of seismic wavelets, Geophysics 18, 10-40",
+    truth="one interface of 0.1339 gives one reflection of that size (1e-4) at its two-way time (1 ms)",
     say=(
         "Make a synthetic seismogram from {well}",
         "synthetic for {well}, {frequency} Ricker",

@@ -44,6 +44,7 @@ def _cost(picks: Table | Report, *_: Any, **given: Any) -> Cost:
     stage="inversion",
     cost=_cost,
     reference="Zelt and Barton 1998, Three-dimensional seismic refraction tomography, J. Geophys. Res. 103, 7187-7210",
+    truth="two layers of 800 and 2400 m/s with 1 ms of noise come back within 5 %, the picks to 1.1 of their error",
     say=(
         "Refraction tomography of {picks}",
         "invert the first breaks {picks} for velocity, error {error}",

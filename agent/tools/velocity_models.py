@@ -25,6 +25,7 @@ NODES = 4_000_000  # of a model made here
     discipline="seismic",
     stage="modelling",
     reference="Slotnick 1936, On seismic computations with applications, Geophysics 1, 9-22 (linear increase of velocity with depth)",
+    truth="gradient and layers at their depths to 1e-6, a dip of 10 degrees within 0.2, a block centred where it was put",
     say=(
         "Make a velocity model {length} long and {depth} deep with {top_velocity} at the top",
         "velocity model v0 {top_velocity}, gradient {gradient}, {length} by {depth}",

@@ -43,6 +43,7 @@ LEVELS = (0.2, 1.0, 10.0)  # Hz at which a noise level is quoted
         "make R and T traces from {waveforms}",
     ),
     reference="Havskov & Ottemöller 2010, Routine Data Processing in Earthquake Seismology, Springer; Krischer et al. 2015 (ObsPy)",
+    truth="a pure radial wave leaves under 1e-20 of its energy on the transverse; the rotation is ObsPy's to 1e-12",
 )
 def filter_rotate(
     waveforms: Waveforms,
@@ -197,6 +198,7 @@ def _ppsd_cost(waveforms: Waveforms, **_: Any) -> Cost:
         "PSD of {waveforms} without response, {reference}",
     ),
     reference="McNamara & Buland 2004, Ambient noise levels in the continental United States, BSSA 94; Peterson 1993, USGS OFR 93-322",
+    truth="white noise of 1 (m/s2)2/Hz has a median of -0.3 dB within 0.2, as a mean of decibels must; ten times the amplitude is 20 dB to 1e-4",
 )
 def spectrogram_ppsd(
     waveforms: Waveforms,

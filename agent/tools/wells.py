@@ -47,6 +47,7 @@ Base = Annotated[Depth, "base of the interval"]
         "show me what is inside the well file",
     ),
     reference="Canadian Well Logging Society 2014, LAS version 2.0 standard",
+    truth="planted nulls counted to 0.001 %, a planted gap of 12.5 m found; Scorpio: 2732 samples from 0.05 to 136.6 m",
 )
 def las_inspect(well: Well) -> Report:
     """Curves with units, depth range and step, share of nulls, gaps in depth, and mean, least and largest value of every curve.
@@ -114,6 +115,7 @@ def las_inspect(well: Well) -> Report:
         "gamma ray index to Vshale, {law}",
     ),
     reference="Larionov 1969, Borehole Radiometry, Nedra; Asquith & Krygowski 2004, Basic Well Log Analysis, AAPG",
+    truth="linear and Larionov's laws to 1e-6 of their closed forms, never outside 0 to 1",
 )
 def vshale(
     well: Well,
@@ -154,6 +156,7 @@ def vshale(
         "porosity by {method} in interval {top}-{base}",
     ),
     reference="Wyllie, Gregory & Gardner 1956, Geophysics 21; Asquith & Krygowski 2004, Basic Well Log Analysis, AAPG",
+    truth="2.32 g/cm3 in quartz and water is 0.20 (1e-9), in five spellings of the unit; Wyllie's average and the neutron-density mean to 1e-6",
 )
 def porosity(
     well: Well,
@@ -213,6 +216,7 @@ def porosity(
         "run Archie on {well}",
     ),
     reference="Archie 1942, The electrical resistivity log as an aid in determining some reservoir characteristics, Trans. AIME 146",
+    truth="Rt 20, Rw 0.05, porosity 0.2: Sw 0.25 to 1e-9",
 )
 def water_saturation(
     well: Well,
