@@ -238,7 +238,7 @@ class Agent:
         try:
             arguments, notes = guard.provenance(call["name"], call["args"], _conversation(state), _known(state))
             ready = prepare(call["name"], arguments, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
-            again = (s for s in run.steps() if not s.error and s.call != key and s.tool == ready.tool and dict(s.arguments) == ready.arguments)
+            again = (step for step in run.steps() if not step.error and step.call != key and _same(step, ready))
             if (step := next(again, None)) is not None:
                 raise ValueError(f"step {step.id} has done exactly this; answer from its result")
             asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
@@ -428,6 +428,13 @@ def _question(missing: Missing) -> dict[str, Any]:
 
 def _refusal(refusal: Refusal) -> dict[str, Any]:
     return {"status": "refused", "answer": _reason(refusal), "code": refusal.code}
+
+
+def _same(step: StepRecord, call: Call) -> bool:
+    """Whether a call is one that a step has carried out already: on the same data, or once more on what that step made of them."""
+    made = step.result.get("name")
+    data = {name: step.arguments.get(name) if made and value == made else value for name, value in call.data.items()}
+    return step.tool == call.tool and dict(step.arguments) == call.arguments | data
 
 
 def _named(steps: Sequence[StepRecord], step: int, key: str) -> str:

@@ -133,7 +133,7 @@ def differs(premise: str, quantity: Quantity) -> bool:
         said = parse(premise, Unit(quantity.unit if quantity.unit != "unknown" else ""))
         digits = premise.partition(" ")[0].partition(".")[2]
     except ValueError:
-        return True
+        return False  # a number of another kind is about something else
     scale = abs(said / parse(premise.partition(" ")[0], Unit(""))) if said else 1.0  # of the unit they wrote
     values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
     near = 0.5 * 10.0 ** -len([c for c in digits if c.isdigit()]) * scale

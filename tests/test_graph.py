@@ -424,3 +424,10 @@ def test_the_tools_that_are_offered_fit_the_data_and_the_request(project: Projec
     assert "vshale" in offer.choose("shale volume with larionov", held)
     assert "gravity_disturbance" in offer.choose("gravity disturbance of the stations", held)  # so that the refusal can say what is missing
     assert "trace_qc" in offer.choose("thanks, and then?", held, used=["trace_qc"])
+
+
+def test_a_step_is_not_made_again_of_what_it_made(tmp_path: Path) -> None:
+    twice = call("bandpass", "a", line="line", low="5 Hz", high="60 Hz"), call("bandpass", "b", line="bandpass 1", low="5 Hz", high="60 Hz")
+    outcome = scripted(made_project(tmp_path / "p"), *twice, AIMessage("{s1.pass_band}.")).ask("filter line 5 to 60 Hz")
+    assert outcome.answer == "5 to 60 Hz."
+    assert len(outcome.steps) == 1
