@@ -460,11 +460,16 @@ class Well(Data):
         except ValueError as error:
             raise DataError("E_UNITS", f"curve {mnemonic} is in {curve.unit}, which cannot become {unit}") from error
 
+    @property
+    def measured(self) -> str:
+        """What the depths are, in words: MD, TVD, or that nobody said."""
+        return self.reference if self.reference != UNKNOWN else "reference not stated"
+
     def summary(self) -> dict[str, Quantity]:
         steps = np.diff(self.depth)
         return {
             "samples": Quantity(len(self.depth), "", "depth samples"),
-            "depth": Quantity([float(self.depth[0]), float(self.depth[-1])], "m", f"depth range ({self.reference})"),
+            "depth": Quantity([float(self.depth[0]), float(self.depth[-1])], "m", f"depth range ({self.measured})"),
             "step": Quantity(round(float(np.median(steps)), 6) if len(steps) else 0.0, "m", "depth step"),
             "curves": Quantity(list(self.curves), "", "curves"),
         }

@@ -164,7 +164,7 @@ def plot_logs(well: Well, top: Annotated[Depth, "top depth"] | None = None, base
     if not held:
         raise Refusal("E_DATA", f"no curve of {well.title or 'the well'} has a value between {first:g} and {last:g} m.")
     facts = {
-        "depth": Quantity([_round(first), _round(last)], "m", f"depth drawn ({well.reference})"),
+        "depth": Quantity([_round(first), _round(last)], "m", f"depth drawn ({well.measured})"),
         "curves": Quantity(held, "", "curves with values"),
     }
     empty = [name for name in well.curves if name not in held]
