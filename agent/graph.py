@@ -324,6 +324,9 @@ class Agent:
         approval = approval or {}
         status = "question" if approval else state["status"] or "failed"
         answer = f"Approve? {approval['why']}." if approval else state["answer"]
+        made = [str(step.result["name"]) for step in run.steps() if not step.error and step.result.get("name")]
+        if made and status in ("question", "refused") and not approval:
+            answer = f"Made {' and '.join(f'“{name}”' for name in made)}. {answer}"
         about = ["approval"] if approval else state["about"]
         return Outcome(
             run.id, thread, status, answer, state["numbers"], run.steps(), about, state["candidates"], state["code"], self.name, seconds, approval
