@@ -55,7 +55,7 @@ def wrong(request: str, steps: Sequence[StepRecord], names: Sequence[str] = ()) 
     facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if _numeric(quantity)]
     found = []
     for written in (quantity.removesuffix(" samples") for quantity in quantities(text)):
-        if ledger.took(steps, written):
+        if ledger.took(steps, written) or _in_a_range(text, written):
             continue
         alike = [(step, key, quantity) for step, key, quantity in facts if _same_kind(written, quantity)]
         if not alike or not all(differs(written, quantity) for _, _, quantity in alike):
@@ -102,6 +102,12 @@ def _decades(written: str, quantity: Quantity) -> float:
     values = quantity.value if isinstance(quantity.value, list) else [quantity.value]
     ratios = [abs(np.log10(abs(value) / said)) for value in values if value and said]
     return float(min([*ratios, 3.0]))
+
+
+def _in_a_range(text: str, written: str) -> bool:
+    """Whether a number is one end of a range: what is wanted, not what is taken to be so."""
+    number = re.escape(written.split(" ")[0])
+    return bool(re.search(rf"(?<![\w.]){number}\s?[-–]\s?\d|\d\s?[-–]\s?{number}(?![\d.]*\d)", text))
 
 
 def _clause(text: str, written: str) -> str:

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from moho.agent.registry import Argument
-from moho.units import SPELLINGS, SPOKEN, WORDS, Unit, parse
+from moho.units import SPELLINGS, SPOKEN, WORDS, Unit, parse, unit_of
 
 LONG = {
     "seconds": "second", "second": "second", "milliseconds": "ms", "millisecond": "ms", "microseconds": "us", "hertz": "Hz",
@@ -106,7 +106,9 @@ def candidates(text: str, argument: Argument) -> list[str]:
         return spans(text)
     fitting = []
     for quantity in quantities(text):
-        for written in dict.fromkeys((quantity, quantity.rsplit(" ", 1)[0])) if argument.integer or not argument.unit.symbol else (quantity,):
+        loose = argument.integer or (not argument.unit.symbol and len(unit_of(quantity)) < 2)
+        bare = (quantity, quantity.rsplit(" ", 1)[0]) if loose else (quantity,)
+        for written in dict.fromkeys(bare):  # behind a plain number a letter may be a word: "n=2 m=1.8"
             if _fits(written, argument.unit, argument.integer):
                 fitting.append(written)
                 break

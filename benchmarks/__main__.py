@@ -11,7 +11,7 @@ import time
 
 from benchmarks.table import show
 
-NAMES = ("turn", "start", "open_volume", "methods", "segy", "volumes")
+NAMES = ("turn", "start", "open_volume", "methods", "inversions", "segy", "volumes")
 
 
 def main() -> int:

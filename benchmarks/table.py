@@ -56,15 +56,18 @@ class Row:
         return ", ".join(words)
 
 
-def medians(repeats: int, *functions: Callable[[int], object]) -> list[float]:
-    """Median seconds of each function, called A B A B with the number of the repeat, once before to warm up."""
+def medians(repeats: int, *functions: Callable[[int], object], clock: Callable[[], float] = time.perf_counter) -> list[float]:
+    """Median seconds of each function, called A B A B with the number of the repeat, once before to warm up.
+
+    With `clock=time.process_time` they are seconds of this process on a processor: for functions of one thread, on a busy machine.
+    """
     held: list[list[float]] = [[] for _ in functions]
     for repeat in range(-1, repeats):
         for seconds, function in zip(held, functions, strict=True):
-            started = time.perf_counter()
+            started = clock()
             function(repeat)
             if repeat >= 0:
-                seconds.append(time.perf_counter() - started)
+                seconds.append(clock() - started)
     return [statistics.median(seconds) for seconds in held]
 
 

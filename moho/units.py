@@ -173,7 +173,7 @@ def parse(text: str | float, unit: Unit, name: str = "value") -> float:
         value, written = _split(text, name)
     if written:
         value = _convert(value, written, unit, name)
-    elif (unit.symbol == "kg/m3" and 0.5 < abs(value) < 25) or (unit.symbol == "m/s" and 0.2 < value < 15):
+    elif (unit.symbol == "kg/m3" and 0.02 < abs(value) < 25) or (unit.symbol == "m/s" and 0.2 < value < 15):
         value = _tidy(value * 1000.0)
     return unit.check(name, value)
 

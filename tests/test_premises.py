@@ -45,3 +45,8 @@ def test_a_number_that_a_call_used_is_no_premise(tmp_path: Path) -> None:
     outcome = scripted(made_project(tmp_path / "project"), *replies).ask(request)
     assert premises.wrong(request, outcome.steps, ["line"]) == []
     assert outcome.answer == "Done."
+
+
+def test_the_end_of_a_range_is_no_premise(tmp_path: Path) -> None:
+    answer, _ = ask(tmp_path / "project", "the line from 1-3 s, when does it end?")
+    assert ", not " not in answer

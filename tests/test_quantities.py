@@ -152,3 +152,9 @@ def test_lists_fractions_and_labels(text: str, found: tuple[str, ...]) -> None:
 def test_a_leading_nought_makes_a_comma_decimal() -> None:
     assert parse("0,732 s", Unit("s")) == 0.732
     assert parse("1,611 ms", Unit("ms")) == 1611
+
+
+def test_a_corner_in_hertz_is_no_power() -> None:
+    power = find_tool("gain_agc").argument("power")
+    assert candidates("same again but 8-40 Hz", power) == []
+    assert candidates("t^2 gain, power 2", power) == ["2"]

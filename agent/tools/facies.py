@@ -21,6 +21,7 @@ WELLS = ("well name", "well", "well_name", "wellname", "wellid", "well_id", "uwi
 DEPTHS = ("depth", "depth_m", "md", "tvd", "dept", "depth_ft", "tvdss")
 PLACES = ("x", "y", "east", "easting", "north", "northing", "lon", "lat", "longitude", "latitude")
 MADE = ("CLASS", "PROBABILITY", "FACIES_PREDICTED")
+CLASSES = 100  # a column of more different values is a measurement
 MOST = 20_000  # samples a model of clusters learns from
 TREES = 150
 
@@ -112,6 +113,8 @@ def _gathered(data: list[Any], features: list[str] | None, labels: str | None, w
             notes.append(f"{name} enters by its logarithm")
     well, depth = (np.concatenate([held[i] for held in tables]) for i in (1, 2))
     label = None if labels is None else np.concatenate([_words(held[labels]) for held in columns])
+    if label is not None and (many := len(set(label))) > CLASSES:
+        raise ValueError(f"{labels} has {many} different values: a measurement, not a column of at most {CLASSES} classes")
     return _Samples(data, np.concatenate(parts), names, well.astype(str), depth, label, notes)
 
 

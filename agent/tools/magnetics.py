@@ -521,12 +521,10 @@ def euler(
         raise ValueError(f"a window needs at least 5 x 5 nodes, {4 * dx:g} m here; got {window:g} m")
     spectrum = Spectrum(grid)
     notes = list(spectrum.notes)
+    half = max(2, round(0.5 * (10 if window is None else window / dx)))
+    side = (2 * half + 1) * dx if window is None else window
     if window is None:
-        side = 10 * dx
-        notes.append(f"window {side:g} m, ten grid spacings: a window should be about as wide as the sources are deep")
-    else:
-        side = window
-    half = max(2, round(0.5 * side / dx))
+        notes.append(f"window {side:g} m, {2 * half + 1} grid spacings: a window should be about as wide as the sources are deep")
     if 2 * half + 1 > min(grid.values.shape):
         raise ValueError(f"a window of {side:g} m does not fit a map of {np.ptp(grid.x):g} by {np.ptp(grid.y):g} m")
     (sources, tried), (higher, _) = (_windows(grid, spectrum, structural_index, half, rise * dx) for rise in RISES)

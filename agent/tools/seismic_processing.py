@@ -600,6 +600,8 @@ def _whitened(data: Array, length: int, ahead: int, noise: float) -> Array:
 def _rms(data: Array, live: Array) -> float:
     """Root mean square of the live traces; the dead ones must be zero."""
     energy = np.einsum("ij,ij->i", data, data)
+    if not np.isfinite(energy).all():  # too large for float32
+        energy = np.einsum("ij,ij->i", data, data, dtype=np.float64)
     return float(np.sqrt(energy.sum(dtype=np.float64) / (live.sum() * data.shape[1])))
 
 
