@@ -8,13 +8,13 @@ depth weighting says how far the depth may move. Processing before that is in `p
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 
+from moho.agent.guard import free_memory
 from moho.agent.registry import Cost, tool
 from moho.agent.tools.potential_fields import GRAVITATION
 from moho.agent.tools.surfaces import merge, project
@@ -127,7 +127,7 @@ def gravity_mag_3d(
     if error is not None and error <= 0:
         raise ValueError(f"error must be above 0 mGal, got {error:g}")
     plan = _plan(data, cell, depth)
-    if plan.bytes > 0.6 * (free := _free_memory()):
+    if plan.bytes > 0.6 * (free := free_memory()):
         needs = f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB"
         larger = plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3)
         raise Refusal("E_LIMIT", f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.", f"Use cells of {larger:.3g} m or larger.")
@@ -383,21 +383,6 @@ def _scatter(plan: _Plan) -> float:
     return 1.4826 * float(np.median(np.abs(misfits))) if misfits else 0.0
 
 
-def _free_memory() -> float:
-    """Bytes the machine can still give."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return 1024.0 * float(line.split()[1])
-    except OSError:
-        pass
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError, AttributeError):
-        return 4e9
-
-
 def _spacing(width: float, length: float, count: int) -> float:
     """The step s of a lattice of `count` points over this area: (width + s)(length + s) = count s^2."""
     a, b = count - 1.0, width + length
@@ -431,6 +416,21 @@ def _sensitivity(plan: _Plan) -> tuple[Any, Array]:
         return mesh, -np.asarray(simulation.G) / 1000.0  # SimPEG: gz up, g/cm3
 
 
+def smoothness(mesh: Any, cell: float, exponent: float, length: float) -> Any:
+    """(cell, cell) sparse second derivative of SimPEG's weighted least squares: depth weights of `exponent`, `length` in cells."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from simpeg import regularization
+        from simpeg.utils import depth_weighting
+
+        weights = depth_weighting(mesh, 0.0, exponent=exponent, threshold=0.5 * cell)
+        rule = regularization.WeightedLeastSquares(
+            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights},
+            reference_model=np.zeros(mesh.n_cells),
+        )  # fmt: skip
+        return rule.deriv2(np.zeros(mesh.n_cells))
+
+
 def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: float, exponent: float, length: float) -> tuple[Array, Array, float]:
     """Model (z, y, x) in kg/m3, predicted data in mGal and phi_d/N, at the trade-off where phi_d/N is 1.
 
@@ -439,17 +439,7 @@ def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: float, exponent: f
     from scipy.linalg import eigh
     from scipy.sparse.linalg import splu
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from simpeg import regularization
-        from simpeg.utils import depth_weighting
-
-        weights = depth_weighting(mesh, 0.0, exponent=exponent, threshold=0.5 * plan.cell)
-        rule = regularization.WeightedLeastSquares(
-            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights},
-            reference_model=np.zeros(mesh.n_cells),
-        )  # fmt: skip
-        hessian = rule.deriv2(np.zeros(mesh.n_cells)).tocsc()
+    hessian = smoothness(mesh, plan.cell, exponent, length).tocsc()
     factor = splu(hessian, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     spread = factor.solve(np.ascontiguousarray(sensitivity.T, dtype=float))  # (cell, datum)
     kernel = sensitivity @ spread

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from moho.agent.tools.gravity_inversion import BODY, _body, _centre, _free_memory, _Plan, _plan, _scatter
+from moho.agent.guard import free_memory
+from moho.agent.tools.gravity_inversion import BODY, _body, _centre, _Plan, _plan, _scatter, smoothness
 from moho.agent.tools.magnetics import degrees_of, main_field, when
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Blocks, Grid, Magnetics
@@ -35,7 +36,7 @@ def invert(
     if noise is not None and noise <= 0:
         raise ValueError(f"noise must be above 0 nT, got {noise:g}")
     plan = _plan(data, cell, depth)
-    if plan.bytes > 0.6 * (free := _free_memory()):
+    if plan.bytes > 0.6 * (free := free_memory()):
         needs = f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB"
         larger = plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3)
         raise Refusal("E_LIMIT", f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.", f"Use cells of {larger:.3g} m or larger.")
@@ -168,17 +169,7 @@ def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: Array, exponent: f
     """Model (z, y, x) in SI, predicted data in nT and phi_d/N; the trade-off is found by steps of its logarithm, each from the last model."""
     from scipy.optimize import minimize
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from simpeg import regularization
-        from simpeg.utils import depth_weighting
-
-        weights = depth_weighting(mesh, 0.0, exponent=exponent, threshold=0.5 * plan.cell)
-        rule = regularization.WeightedLeastSquares(
-            mesh, length_scale_x=length, length_scale_y=length, length_scale_z=length, weights={"depth": weights},
-            reference_model=np.zeros(mesh.n_cells),
-        )  # fmt: skip
-        hessian = rule.deriv2(np.zeros(mesh.n_cells)).tocsr()
+    hessian = smoothness(mesh, plan.cell, exponent, length).tocsr()
     scale = 1 / np.sqrt(hessian.diagonal())  # unknowns of like size: the search is short, the bounds stay bounds
     kernel = np.asarray(sensitivity * scale[None, :] / sigma[:, None], dtype=np.float32)
     across = np.ascontiguousarray(kernel.T)
