@@ -103,6 +103,7 @@ def measure(gigabytes: float = 0.25, threads: int = 1, folder: str | None = None
             rate = f"{size / 1e6 / found['seconds']:.0f} MB/s, dd {size / 1e6 / copy:.0f} MB/s"
             rows.append(Row(f"{name} of a volume of {size / 1e9:.2f} GB", found["seconds"], "s", copy, "dd", note=rate))
             rows.append(Row(f"peak memory of that, {name}", done.memory, "MiB", at_most=MEMORY))
+            print(f"{name}: {found['seconds']:.0f} s, {rate}, peak {done.memory:.0f} MiB", file=sys.stderr, flush=True)
     return rows
 
 

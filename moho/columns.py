@@ -58,6 +58,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "phase": ("phase", "phase type", "type", "phase hint"),
     "uncertainty": ("uncertainty", "sigma", "std", "time error", "pick error"),
 }  # fmt: skip
+POSSIBLE = {"observed gravity": (974000.0, 986000.0), "total field": (10000.0, 80000.0)}  # on the Earth, mGal and nT
 GRAVITY = ("observed gravity", "gravity disturbance", "free-air anomaly", "Bouguer anomaly", "Bouguer disturbance")
 MAGNETIC = ("total field", "total field anomaly")
 IDENTIFIERS = ("line", "station", "phase", "time", "magnitude type")
@@ -79,7 +80,8 @@ def role(name: str) -> Role:
     >>> role("height_sea_level_m"), role("gravity_mgal")
     (Role(name='height_sea_level_m', role='height', unit='m'), Role(name='gravity_mgal', role='observed gravity', unit='mGal'))
     """
-    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name.strip()).lower()
+    text = re.sub(r"(?<![A-Za-z])([mu])Gal", r"\1gal", name.strip())  # one word
+    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text).lower()
     unit = ""
     if match := re.search(r"[\[(<{]\s*([^\])>}]+?)\s*[\])>}]\s*$", text):
         unit = UNITS.get(match[1].strip(), clean(match[1], 16))
@@ -145,6 +147,8 @@ def _stations(
             raise DataError("E_UNITS", f"coordinates in {first.unit or 'nothing'} and {second.unit or 'nothing'}: metres, km or feet are read.")
         east, north = east * LENGTH[unit or "m"], north * LENGTH[unit or "m"]
         said.append("The unit of the coordinates is not stated: metres are taken." if not unit else f"Coordinates are in {unit}; metres here.")
+    if degrees:
+        check_degrees(east, north, first.name, second.name)
     values, unit_note = _field(_numeric(columns, field), field)
     if values is None:
         return None, unit_note
@@ -161,10 +165,15 @@ def _stations(
     if height is not None and np.isnan(height).any():
         said.append(f"{int(np.isnan(height).sum())} stations have no height: NaN.")
     east, north, values = east[good], north[good], values[good]
+    if degrees and field.role == "observed gravity":
+        check_latitude(values, east, north, height)
+        slope = None if height is None else per_foot(values, north, height)
+        if slope is not None:
+            like = f"gravity changes by {slope:.3f} mGal a unit of {clean(one['height'].name, 30)}, as it does a foot (a metre: -0.19 to -0.31)"
+            if not one["height"].unit:
+                return None, f"{like}: the heights look like feet and their unit is not stated. Say it in the column's name, e.g. height (ft)."
+            said.append(f"Check the heights: {like}, and the column's name says {one['height'].unit}.")
     if degrees:
-        check_degrees(east, north, first.name, second.name)
-        if field.role == "observed gravity":
-            check_latitude(values, east, north, height)
         said.append("The geodetic datum of longitude and latitude is not stated.")
     elif np.ptp(east) == 0 and np.ptp(north) == 0 and len(east) > 1:
         raise DataError("E_GEOMETRY", f"all {len(east)} stations have the same coordinates.")
@@ -205,11 +214,38 @@ def _field(values: Array, field: Role) -> tuple[Array | None, str]:
     elif unit != house:
         note = f"{clean(field.name, 30)} is in {unit}; {house} here."
     values = values * factors[unit]
-    low, high = {"observed gravity": (974000.0, 986000.0), "total field": (10000.0, 80000.0)}.get(field.role, (-1e5, 1e5))
+    low, high = POSSIBLE.get(field.role, (-1e5, 1e5))
     middle = float(np.nanmedian(values))
     if not low <= middle <= high:
-        raise DataError("E_UNITS", f"the median {field.role} is {middle:.6g} {house}; on Earth it is between {low:g} and {high:g}.")
+        fits = [other for other, factor in factors.items() if low <= middle / factors[unit] * factor <= high]
+        hint = f"In {fits[0]} the numbers would fit: the column's name says {unit}." if fits else ""
+        raise DataError("E_UNITS", f"the median {field.role} is {middle:.6g} {house}; on Earth it is between {low:g} and {high:g}.", hint)
+    check_values(values, field.role, house, field.name)
     return values, note
+
+
+def check_values(values: Array, quantity: str, unit: str, name: str) -> None:
+    """E_DATA where single values (mGal or nT) cannot be this quantity on the Earth: which, in which row, and how many more."""
+    low, high = POSSIBLE.get(quantity, (-1e5, 1e5))
+    bad = np.flatnonzero((values < low) | (values > high))  # not NaN
+    if len(bad):
+        more = f", and {len(bad) - 1} more such rows" if len(bad) > 1 else ""
+        said = f"column {clean(name, 30)}, row {bad[0] + 1} of the table: {values[bad[0]]:g} {unit} is no {quantity}{more}"
+        raise DataError("E_DATA", f"{said}; on Earth it is between {low:g} and {high:g} {unit}.", "Correct these cells, or empty them.")
+
+
+def per_foot(gravity: Array, latitude: Array, height: Array) -> float | None:
+    """How gravity (mGal) changes with a unit of `height`, where that is as per foot and not as per metre; None else.
+
+    Free air and rock make -0.31 to -0.19 mGal a metre, -0.095 to -0.055 a foot. It takes relief, and heights that gravity follows.
+    """
+    good = np.isfinite(gravity) & np.isfinite(latitude) & np.isfinite(height)
+    if good.sum() < 10 or float(np.ptp(height[good])) < 300:
+        return None
+    h, g = height[good], (gravity - normal_gravity(latitude))[good]
+    slope = float(np.polyfit(h - h.mean(), g - g.mean(), 1)[0])
+    follows = float(np.corrcoef(h, g)[0, 1])
+    return slope if follows < -0.9 and -0.12 < slope < -0.05 else None
 
 
 def _height(columns: Mapping[str, Array], found: Role | None) -> tuple[Array | None, str, str]:
@@ -235,12 +271,17 @@ def _height(columns: Mapping[str, Array], found: Role | None) -> tuple[Array | N
 def check_degrees(longitude: Array, latitude: Array, east: str = "longitude", north: str = "latitude") -> None:
     """E_GEOMETRY where these cannot be degrees of longitude and latitude."""
     high = float(np.nanmax(np.abs(latitude)))
-    if high > 90:
-        fits = np.nanmax(np.abs(longitude)) <= 90 and high <= 360
-        why = "are the columns swapped?" if fits else "are they metres?"
-        raise DataError("E_GEOMETRY", f"{clean(north, 30)} reaches {high:g} deg: {why}")
-    if np.nanmax(np.abs(longitude)) > 360:
-        raise DataError("E_GEOMETRY", f"{clean(east, 30)} reaches {np.nanmax(np.abs(longitude)):g} deg: are they metres?")
+    for values, most, name in ((latitude, 90.0, north), (longitude, 360.0, east)):
+        bad = np.flatnonzero(np.abs(values) > most)
+        if not len(bad):
+            continue
+        reaches = f"{clean(name, 30)} reaches {np.nanmax(np.abs(values)):g} deg"
+        if len(bad) > 0.5 * len(values):
+            fits = most == 90 and np.nanmax(np.abs(longitude)) <= 90 and high <= 360
+            raise DataError("E_GEOMETRY", f"{reaches}: {'are the columns swapped?' if fits else 'are they metres?'}")
+        more = f", and {len(bad) - 1} more such rows" if len(bad) > 1 else ""
+        said = f"{reaches}: row {bad[0] + 1} of the table has {values[bad[0]]:g}{more}."
+        raise DataError("E_GEOMETRY", said, "Correct these cells, or empty them.")
     if len(longitude) > 1 and np.ptp(longitude) == 0 and np.ptp(latitude) == 0:
         raise DataError("E_GEOMETRY", f"all {len(longitude)} stations lie at {longitude[0]:g}, {latitude[0]:g}.")
 
@@ -263,6 +304,10 @@ def check_latitude(gravity: Array, longitude: Array, latitude: Array, height: Ar
         if swapped < min(allowed, 0.5 * here):
             words = f"gravity is {here:.0f} mGal off normal gravity at these latitudes and {swapped:.0f} with the columns exchanged"
             raise DataError("E_GEOMETRY", f"{words}: longitude and latitude are swapped.")
+    feet = float(np.median(np.abs(gravity - normal_gravity(latitude) + 0.3086 * 0.3048 * free)))
+    if height is not None and feet < min(allowed, 0.3 * here):
+        words = f"observed gravity is {here:.0f} mGal (median) off normal gravity at its latitudes, and {feet:.0f} with the heights read as feet"
+        raise DataError("E_UNITS", f"{words}: the heights are in feet.", "Say so in the column's name, e.g. height (ft).")
     raise DataError("E_DATA", f"observed gravity is {here:.0f} mGal (median) off normal gravity at its latitudes: check units, columns and heights.")
 
 

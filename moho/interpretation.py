@@ -102,13 +102,25 @@ def _numbers(columns: list[Array], count: int, path: Path, what: str) -> list[Ar
 def read_checkshots(path: str | Path, *, time: Literal["one-way", "two-way"] | None = None) -> Table:
     """Checkshots of a two-column file: `depth_m` increasing and `twt_s`, two-way from where the file puts zero.
 
-    Milliseconds and one-way times are recognised by the average velocity they give, which must be between 1300 and 7000 m/s;
-    Missing `time` where both ways are possible. Repeated rows are left out, rows put in order, both said. Raises DataError.
+    Units and ways of time, and what is refused, are those of `checkshots_of`.
     """
     path = Path(path)
     columns, names, notes = _columns(path)
     depth, times = (column.astype(np.float64) for column in _numbers(columns, 2, path, "depth in metres and time"))
     said = [f"Depth is {clean(names[0], 20)} and time {clean(names[1], 20)}."] if not names[0].startswith("column_") else []
+    return checkshots_of(depth, times, path.name, path.stem, time=time, notes=(*notes, *said))
+
+
+def checkshots_of(
+    depth: Array, times: Array, name: str, title: str, *, time: str | None = None, unit: str = "", notes: tuple[str, ...] = ()
+) -> Table:
+    """Depths in metres and times as checkshots: a Table of `depth_m`, increasing, and `twt_s`, two-way.
+
+    Milliseconds, where `unit` does not say, and one-way times are recognised by the average velocity they give, which must be
+    between 1300 and 7000 m/s; Missing `time` where both ways are possible. Repeated rows are left out, rows put in order, both
+    said. Raises DataError.
+    """
+    said: list[str] = []
     order = np.argsort(depth, kind="stable")
     if not np.array_equal(order, np.arange(len(depth))):
         said.append("The rows are not in order of depth: they were sorted.")
@@ -121,24 +133,25 @@ def read_checkshots(path: str | Path, *, time: Literal["one-way", "two-way"] | N
         if (np.diff(axis) <= 0).any():
             row = int(np.argmax(np.diff(axis) <= 0))
             words = f"{depth[row]:g} m, {times[row]:g} to {depth[row + 1]:g} m, {times[row + 1]:g}"
-            raise DataError("E_GEOMETRY", f"{path.name}: {label} does not grow from {words}.")
+            raise DataError("E_GEOMETRY", f"{name}: {label} does not grow from {words}.")
     if len(depth) < 2:
-        raise DataError("E_TRUNCATED", f"{path.name} holds one checkshot only.")
-    seconds, unit = (times / 1000.0, "ms") if np.ptp(times) > 20 else (times, "s")
+        raise DataError("E_TRUNCATED", f"{name} holds one checkshot only.")
+    unit = unit or ("ms" if np.ptp(times) > 20 else "s")
+    seconds = times / 1000.0 if unit == "ms" else times
     velocity = float(np.ptp(depth) / np.ptp(seconds))
     believed = {way: factor * velocity for way, factor in (("one-way", 1.0), ("two-way", 2.0)) if SLOWEST <= factor * velocity <= FASTEST}
     if time is not None and time not in ("one-way", "two-way"):
         raise ValueError(f"time must be one-way or two-way, got {time!r}")
     if time is None and len(believed) == 2:
         words = f"the average velocity is {believed['one-way']:.0f} m/s if one-way, {believed['two-way']:.0f} if two-way"
-        raise Missing("time", f"{path.name} does not say whether its times are one-way or two-way: {words}.", ("one-way", "two-way"))
+        raise Missing("time", f"{name} does not say whether its times are one-way or two-way: {words}.", ("one-way", "two-way"))
     if not believed or (time is not None and time not in believed):
-        words = f"{path.name}: {np.ptp(depth):g} m in {np.ptp(seconds):g} s is {velocity:.0f} m/s one way, {2 * velocity:.0f} m/s two ways"
+        words = f"{name}: {np.ptp(depth):g} m in {np.ptp(seconds):g} s is {velocity:.0f} m/s one way, {2 * velocity:.0f} m/s two ways"
         raise DataError("E_UNITS", f"{words}; rock has {SLOWEST:g} to {FASTEST:g} m/s. Are the depths in feet?")
     way: str = time or next(iter(believed))
     said.append(f"Times are {way} in {unit}{', as asked' if time else ''}: {believed[way]:.0f} m/s on average. Two-way seconds here.")
     said.append(f"Time is {seconds[0]:g} s at {depth[0]:g} m; the depth reference is not stated.")
-    return Table(title=path.stem, columns={"depth_m": depth, "twt_s": seconds * (2.0 if way == "one-way" else 1.0)}, notes=(*notes, *said))
+    return Table(title=title, columns={"depth_m": depth, "twt_s": seconds * (2.0 if way == "one-way" else 1.0)}, notes=(*notes, *said))
 
 
 def read_tops(path: str | Path) -> Table:
@@ -245,11 +258,12 @@ def with_tops(well: Well, tops: Table) -> Well:
 
 
 def with_track(well: Well, track: Table) -> Well:
-    """The well at its track's first point; E_GEOMETRY where that is more than 50 m from where the log header puts it."""
+    """The well with its track, placed at its first point; E_GEOMETRY where that is more than 50 m from where the log header puts it."""
     if not {"x_m", "y_m", "tvdss_m", "md_m"} <= set(track.columns):
         raise DataError("E_DATA", f"{track.title} has no columns x_m, y_m, tvdss_m and md_m: it holds {', '.join(track.columns)}.")
     x, y = float(track.columns["x_m"][0]), float(track.columns["y_m"][0])
     if well.x is not None and well.y is not None and np.hypot(well.x - x, well.y - y) > 50:
         away = float(np.hypot(well.x - x, well.y - y))
         raise DataError("E_GEOMETRY", f"the track begins {away:.0f} m from where the log puts {well.well_name or 'the well'}.")
-    return replace(well, x=x, y=y, notes=(*well.notes, *track.notes))
+    stations = np.column_stack([np.asarray(track.columns[name], float) for name in ("x_m", "y_m", "tvdss_m", "md_m")])
+    return replace(well, x=x, y=y, track=stations, notes=(*well.notes, *track.notes))

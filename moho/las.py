@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 2000  # characters of a header line: lasio's expressions take quadratic time, and longer ones are made to hang it
 MOST_HEADER_LINES = 20000
-NULLS = (-999.25, -9999.0, -9999.25, -99999.0, -99999.25, -999999.0)  # written by loggers whatever NULL says
+# written by loggers whatever NULL says
+NULLS = (-999.25, -999.0, -999.9, -999.99, -9999.0, -9999.25, -9999.9, -9999.99, -99999.0, -99999.25, -999999.0, -32767.0, -32768.0)
+ENDLESS = 1e20  # beyond it a number is a mark for "missing" (1e30, -3.4e38)
 DEEPEST = 15000.0  # m along a hole; none is longer
 # Depth unit as written, lower case -> metres.
 LENGTHS = {
@@ -352,6 +354,7 @@ def _curves(values: Array, header: lasio.LASFile, nulls: tuple[float, ...], text
     curves: dict[str, Curve] = {}
     notes: list[str] = []
     declared = nulls[0]
+    silent = _number(header, "NULL") is None
     for index, item in enumerate(header.curves):
         if index == 0:
             continue
@@ -365,9 +368,15 @@ def _curves(values: Array, header: lasio.LASFile, nulls: tuple[float, ...], text
             notes.append(f"{mnemonic}: {int(infinite.sum())} infinite values are taken as null.")
         for null in nulls:
             hit = np.isclose(column, null, rtol=0, atol=1e-6 * max(1.0, abs(null)))
-            if null != declared and hit.any():
+            if hit.any() and silent:
+                notes.append(f"{mnemonic}: {int(hit.sum())} values of {null:g} are taken as null.")
+            elif null != declared and hit.any():
                 notes.append(f"{mnemonic}: {int(hit.sum())} values of {null:g} are taken as null too (NULL is {declared:g}).")
             column[hit] = np.nan
+        huge = np.abs(column) > ENDLESS
+        if (huge & ~infinite).any():
+            notes.append(f"{mnemonic}: {int((huge & ~infinite).sum())} values beyond {ENDLESS:g} are taken as null.")
+        column[huge] = np.nan
         column[infinite] = np.nan
         if mnemonic in curves:
             copy = next(f"{mnemonic}_{n}" for n in range(2, len(values[0]) + 2) if f"{mnemonic}_{n}" not in curves)

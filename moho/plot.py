@@ -32,6 +32,7 @@ from moho.survey import (
     Response,
     Seismic,
     Table,
+    Volume,
     Waveforms,
     Well,
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 # class -> module and function of its drawing
 DRAWINGS: dict[type[Data], tuple[str, str]] = {
     Seismic: ("plot_seismic", "section"),
+    Volume: ("plot_volumes", "cube"),
     Gather: ("plot_seismic", "gathers"),
     Horizon: ("plot_seismic", "horizon"),
     Well: ("plot_wells", "logs"),
@@ -63,6 +65,7 @@ REPORTS: dict[str, tuple[str, str]] = {
     "semblance": ("plot_reports", "semblance"),
     "travel_times": ("plot_reports", "travel_times"),
     "first_arrivals": ("plot_waves", "first_arrivals"),
+    "first_breaks": ("plot_waves", "first_breaks"),
     "lines": ("plot_reports", "lines"),
     "points": ("plot_reports", "points"),
     "mt_model": ("plot_em", "layers"),
@@ -87,13 +90,14 @@ RESULTS: dict[str, tuple[str, str, str]] = {
     "tie": ("plot_ties", "tie", "blind"),
     "wavelet": ("plot_ties", "wavelet", "peak_frequency"),
     "elastic": ("plot_ties", "elastic", "misfit"),
+    "completed": ("plot_ties", "completed", "average_velocity"),
 }
 LARGEST = 1_000_000  # bytes of a PNG
 DPI = 150
 
 
 def draw(data: Data) -> Figure | None:
-    """The figure of a data set, None for kinds that have none (tables, volumes on disk, reports without a drawing).
+    """The figure of a data set, None for kinds that have none (tables, reports without a drawing).
 
     What it shows beyond its axes (clip percentile and value, bands, stations left out) is in `figure.parameters`.
     """
@@ -157,7 +161,8 @@ def describe(figure: Figure) -> dict[str, Any]:
 def alt_text(data: Data) -> str:
     """One or two sentences that say what the picture of `data` shows, for those who do not see it."""
     words = {
-        Seismic: "Seismic section", Gather: "Seismic gathers", Well: "Well logs in tracks", Gravity: "Gravity station map",
+        Seismic: "Seismic section", Volume: "Inline, crossline and horizontal slice through the middle of a volume",
+        Gather: "Seismic gathers", Well: "Well logs in tracks", Gravity: "Gravity station map",
         Magnetics: "Magnetic station map", Grid: "Map", Waveforms: "Seismograms", Picks: "Phase picks by station", Catalogue: "Map of epicentres",
         Horizon: "Horizon", Blocks: "Three slices through a block model", Report: "Diagram", Response: "Map of seismic stations",
         MTSounding: "Apparent resistivity and phase of a magnetotelluric sounding", DCSurvey: "Pseudo-section of a DC resistivity line",
@@ -168,7 +173,7 @@ def alt_text(data: Data) -> str:
         spans = [(key.replace("_", " "), array) for key, array in spans if array.ndim == 1 and array.size and array.dtype.kind in "fiu"]
         shown = ", ".join(f"{key} {show(float(np.nanmin(array)))} to {show(float(np.nanmax(array)))}" for key, array in spans[:2])
         what = f"Diagram of {data.drawing.replace('_', ' ') or 'measurements'}" + (f" ({shown})" if shown else "")
-    if isinstance(data, (Seismic, Grid, Gravity, Magnetics, Blocks)) and data.quantity not in ("unknown", "amplitude"):
+    if isinstance(data, (Seismic, Volume, Grid, Gravity, Magnetics, Blocks)) and data.quantity not in ("unknown", "amplitude"):
         what += f" of {data.quantity}"
     if isinstance(data, Gravity) and data.density:
         what += f" at {show(float(data.density))} kg/m3"
@@ -177,7 +182,7 @@ def alt_text(data: Data) -> str:
     listed = [(q.label or key, str(q)) for key, q in data.summary().items()]
     numbers = "; ".join(f"{label} {value[:80]}" for label, value in listed[:7])
     extra = ""
-    if isinstance(data, (Seismic, Gather)):
+    if isinstance(data, (Seismic, Gather, Volume)):
         extra = f" Polarity {data.polarity}."
     elif isinstance(data, (Gravity, Magnetics, Grid, Blocks)):
         extra = f" Coordinates {data.crs}."

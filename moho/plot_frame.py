@@ -58,16 +58,16 @@ def arrange(figure: Figure, **settings: Any) -> None:
         engine.set(**settings)
 
 
-def heading(figure: Figure, title: str, under: str) -> None:
-    """Title, and under it in small print what the reader must know."""
+def heading(figure: Figure, title: str, under: str, room: float = 0.0) -> None:
+    """Title, and under it in small print what the reader must know; `room` inch below stay free for the title of a panel of equal aspect."""
     width, height = figure.get_size_inches()
     under = wrapped(under, width)
-    room = int(9.2 * width)  # letters of the title
-    title = title if len(title) <= room else title[: room - 1].rstrip(" ,;") + "\u2026"
+    letters = int(9.2 * width)
+    title = title if len(title) <= letters else title[: letters - 1].rstrip(" ,;") + "\u2026"
     figure.text(0.012, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, color=INK, fontweight="bold")
     if under:
         figure.text(0.012, 1 - 0.34 / height, under, ha="left", va="top", fontsize=8.5, color=QUIET, linespacing=1.35)
-    taken = 0.34 + (0.06 + 0.17 * (under.count("\n") + 1) if under else 0.0)
+    taken = 0.34 + (0.06 + 0.17 * (under.count("\n") + 1) if under else 0.0) + room
     arrange(figure, rect=(0, 0, 1, 1 - taken / height))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import matplotlib
@@ -12,9 +13,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from moho.plot_frame import INK, P_COLOUR, QUIET, Picture, after, colour_bar, heading, kilometres, new, nice, title_of, with_unit
 from moho.plot_ranges import about_zero, map_colours, robust
 from moho.survey import UNKNOWN, Array, Blocks, Catalogue, Data, Gravity, Grid, Magnetics, Response
-from moho.units import show
+from moho.units import as_length, show
 
 DEGREE = 111.2  # km of latitude
+PROJECTIONS = {"lcc": "Lambert conformal conic", "merc": "Mercator", "tmerc": "transverse Mercator", "aea": "Albers equal area"}
 DOTS = 60_000  # stations that a page can show
 
 
@@ -51,10 +53,11 @@ def grid(data: Grid) -> Picture:
     if interval:
         parts.append(f"contours every {interval:g} {data.unit}")
     blank = 100 * float((~shown).mean())
-    parts.append(f"grid {show(round(data.spacing[0], 4))} {'deg' if data.geographic else 'm'}" + (f", {blank:.0f} % blank" if blank >= 1 else ""))
+    step = f"{show(round(data.spacing[0], 4))} deg" if data.geographic else as_length(data.spacing[0])
+    parts.append(f"grid {step}" + (f", {blank:.0f} % blank" if blank >= 1 else ""))
     figure.parameters |= {"crs": data.crs, "quantity": data.quantity, "unit": data.unit, "density": data.density, "contour_interval": interval,
                           "colour_range": [low, high]}  # fmt: skip
-    heading(figure, title_of(data, data.quantity.capitalize()), "; ".join(parts) + after(data))
+    heading(figure, _title(data, data.quantity), "; ".join(parts) + after(data))
     return figure
 
 
@@ -87,7 +90,7 @@ def scatter_map(data: Data, x: Array, y: Array, values: Array, label: str, geogr
     _finish(figure, ax, data, shown, label, geographic)
     crs = str(getattr(data, "crs", UNKNOWN))
     figure.parameters |= {"crs": crs, "colour_range": [low, high], "points": len(x), "drawn_every": every}
-    heading(figure, title_of(data, label), "; ".join([_crs(crs), count, *words]))
+    heading(figure, _title(data, label.partition(" (")[0]), "; ".join([_crs(crs), count, *words]))
     return figure
 
 
@@ -164,9 +167,9 @@ def slices(data: Blocks) -> Picture:
     panels = ["section y", "section x", *(["fit"] if fits else [])]
     axes = figure.subplot_mosaic([["plan", name] for name in panels], height_ratios=[*tall, 0.5][: len(panels)], width_ratios=[1.15, 1])
     shows = {
-        "plan": (x, y, data.values[k], "easting (km)", "northing (km)", f"depth {at[0]:,.0f} m"),
-        "section x": (y, z, data.values[:, :, i], "northing (km)", "depth (km)", f"easting {at[2]:,.0f} m"),
-        "section y": (x, z, data.values[:, j], "easting (km)", "depth (km)", f"northing {at[1]:,.0f} m"),
+        "plan": (x, y, data.values[k], "easting (km)", "northing (km)", f"depth {as_length(at[0], 6)}"),
+        "section x": (y, z, data.values[:, :, i], "northing (km)", "depth (km)", f"easting {as_length(at[2], 6)}"),
+        "section y": (x, z, data.values[:, j], "easting (km)", "depth (km)", f"northing {as_length(at[1], 6)}"),
     }
     image: Any = None
     for name, (across, up, values, x_label, y_label, title) in shows.items():
@@ -176,7 +179,7 @@ def slices(data: Blocks) -> Picture:
         ax.set_aspect("equal")
         ax.set_xlabel(x_label)
         ax.set_ylabel(y_label)
-        ax.set_title(title.replace(",", "\u2009"), fontsize=9)
+        ax.set_title(title, fontsize=9)
         kilometres(ax)
         ax.xaxis.set_major_locator(MaxNLocator(6))
         if up is z:
@@ -188,9 +191,9 @@ def slices(data: Blocks) -> Picture:
     colour_bar(figure, image, axes["plan"], with_unit(data.quantity, data.unit), location="bottom", pad=0.02)
     if fits:
         _fit(axes["fit"], np.asarray(data.arrays["observed"]), np.asarray(data.arrays["predicted"]), data)
-    size = " x ".join(show(float(np.diff(edges).min())) for edges in (x, y, z))
-    said = f"{_crs(data.crs)}; slices through the strongest cell, no vertical exaggeration; smallest cell {size} m"
-    heading(figure, title_of(data, f"Model of {data.quantity}"), said)
+    size = " x ".join(as_length(float(np.diff(edges).min())) for edges in (x, y, z))
+    said = f"{_crs(data.crs)}; slices through the strongest cell, no vertical exaggeration; smallest cell {size}"
+    heading(figure, _title(data, f"model of {data.quantity}"), said, room=0.18)
     return figure
 
 
@@ -220,8 +223,21 @@ def _made(density: float | None, height: float | None) -> list[str]:
     return ([f"density {show(float(density))} kg/m3"] if density else []) + ([f"at {height:.0f} m height"] if height is not None else [])
 
 
+def _title(data: Data, words: str) -> str:
+    """What the data are called and what is drawn of them: 'line 4: residual Bouguer anomaly'."""
+    if data.view.get("title") or not data.title or words.lower() in data.title.lower() or words == UNKNOWN:
+        return title_of(data, words[:1].upper() + words[1:])
+    return f"{data.title}: {words}"
+
+
 def _crs(crs: str) -> str:
-    return f"CRS {crs}" if len(crs) <= 40 else f"CRS {crs[:40]}..."
+    """The reference system, a projection of one's own by name and the parallels or the centre that it is true at."""
+    held = dict(re.findall(r"\+(\w+)=(\S+)", crs))
+    if (name := PROJECTIONS.get(held.get("proj", ""))) is None:
+        return f"CRS {crs}" if len(crs) <= 40 else f"CRS {crs[:40]}..."
+    true = [f"{abs(float(held[key])):.4g}°{'N' if float(held[key]) >= 0 else 'S'}" for key in ("lat_1", "lat_2", "lat_ts") if key in held]
+    centre = f", centre {abs(float(held['lon_0'])):.4g}°{'E' if float(held['lon_0']) >= 0 else 'W'}" if "lon_0" in held else ""
+    return f"CRS {name}{', true at ' + ' and '.join(true) if true else ''}{centre}"
 
 
 def _map(x: Array, y: Array, geographic: bool, room: float = 0.06) -> tuple[Picture, Axes]:

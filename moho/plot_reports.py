@@ -9,6 +9,7 @@ import numpy as np
 
 from moho.plot_frame import INK, P_COLOUR, QUIET, S_COLOUR, Picture, after, colour_bar, heading, new, title_of
 from moho.survey import Report
+from moho.units import show
 
 
 def spectrum(report: Report) -> Picture:
@@ -23,19 +24,21 @@ def spectrum(report: Report) -> Picture:
     ax.set_ylim(-60, 3)
     ax.set_ylabel(report.labels.get("y", "power (dB below the peak)"))
     ax.grid(color="#dddddd", lw=0.5)
-    peak = float(frequency[int(np.argmax(power))])
+    known = report.facts.get("peak_frequency")
+    peak = float(known.value) if known is not None else float(frequency[int(np.argmax(power))])
     across = report.labels.get("x", "frequency (Hz)")
     unit = across.rpartition("(")[2].rstrip(")")
     ax.set_xlabel(across)
-    ax.axvline(peak, color=S_COLOUR, lw=0.9, ls="--")
-    ax.annotate(f"peak {peak:.4g} {unit}", (peak, 1.0), (4, 0), textcoords="offset points", color=S_COLOUR, fontsize=8, va="center")
-    said = f"peak {peak:.4g} {unit}"
+    said = report.labels.get("flat", f"peak {show(peak)} {unit}")
+    if "flat" not in report.labels:
+        ax.axvline(peak, color=S_COLOUR, lw=0.9, ls="--")
+        ax.annotate(said, (peak, 1.0), (4, 0), textcoords="offset points", color=S_COLOUR, fontsize=8, va="center")
+        figure.parameters["peak"] = peak
     if "band" in report.arrays:
         low, high = (float(v) for v in np.asarray(report.arrays["band"])[:2])
         ax.axvspan(low, high, color="#f0c419", alpha=0.18, lw=0, zorder=0)
         said += f"; shaded band {low:.4g} to {high:.4g} {unit}"
         figure.parameters["band"] = [low, high]
-    figure.parameters["peak"] = peak
     heading(figure, title_of(report, "Spectrum"), said + after(replace(report, history=report.history[:-1])))
     return figure
 

@@ -120,7 +120,7 @@ def horizon(data: Horizon) -> Picture:
     ax.plot(numbers, data.time, color="#404040", lw=0.9, zorder=1)
     if data.confidence is not None:
         points = ax.scatter(numbers, data.time, c=data.confidence, s=9, cmap="viridis", vmin=0, vmax=1, zorder=2)
-        colour_bar(figure, points, ax, "confidence (0 to 1)")
+        colour_bar(figure, points, ax, "confidence (correlation, 0 to 1)")
     ax.set_xlim(float(numbers[0]), float(numbers[-1]))
     low, high = float(np.nanmin(data.time)), float(np.nanmax(data.time))
     room = 0.15 * (high - low) or 0.05 * abs(high) or 0.05

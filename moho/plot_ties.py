@@ -61,6 +61,75 @@ def tie(data: Well) -> Picture:
     return figure
 
 
+def completed(data: Well) -> Picture:
+    """Time against depth with the tops, velocity between the checkshots with the sonic's, and the way of a hole that is not vertical."""
+    kept: Mapping[str, Any] = data.view["completed"]
+    assert data.checkshot_depth is not None
+    assert data.checkshot_time is not None
+    depth, time = data.checkshot_depth, data.checkshot_time
+    bent = data.track is not None and float(np.ptp(data.track[:, 0]) + np.ptp(data.track[:, 1])) > 25
+    figure = new(11.0 if bent else 8.4, 7.0, shots=len(depth), tops=len(data.tops), zero_time_depth=data.facts["time_zero"].value)
+    panels = figure.subplots(1, 3 if bent else 2, width_ratios=[1.25, 1, 0.9] if bent else [1.25, 1])
+    low, high = min(float(depth[0]), float(data.depth[0])), max(float(depth[-1]), float(data.depth[-1]))
+    name = f"depth, {data.measured} (m)"
+    ax = panels[0]
+    ax.set_label("time")
+    ax.plot(time, depth, color=P_COLOUR, lw=1.1, marker="o", ms=3.5, label="checkshots")
+    ax.set_xlabel("two-way time (s)")
+    ax.set_ylabel(name)
+    ax.set_xlim(min(0.0, float(time[0])), float(time[-1]) * 1.03)
+    ax = panels[1]
+    ax.set_label("velocity")
+    speed = np.asarray(kept["shots"], float)
+    shown = np.asarray(kept["velocity"], float)
+    ax.plot(shown, np.asarray(kept["depth"], float), color=QUIET, lw=0.8, label="sonic, 10 m blocks")
+    ax.stairs(speed, depth, orientation="horizontal", baseline=None, color=P_COLOUR, lw=1.4, label="checkshots, interval")
+    ax.set_xlabel("velocity (m/s)")
+    fastest = max(float(speed.max()), float(np.quantile(shown, 0.995)) if len(shown) else 0.0)
+    ax.set_xlim(0.9 * float(min(speed.min(), shown.min(initial=np.inf))), 1.08 * fastest)
+    ax.tick_params(labelleft=False)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    inside = sorted((place, top) for top, place in data.tops.items() if low <= place <= high)
+    at = _apart(np.array([place for place, _ in inside]), 0.019 * (high - low))
+    for (place, top), beside in zip(inside, at, strict=True):
+        for one in panels[:2]:
+            one.axhline(place, color="#8e3b00", lw=0.6, ls=(0, (6, 3)))
+        ax.annotate(
+            top[:20], xy=(1.0, place), xytext=(1.07, beside), xycoords=ax.get_yaxis_transform(), textcoords=ax.get_yaxis_transform(), fontsize=7.2,
+            va="center", color="#8e3b00", annotation_clip=False, arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#8e3b00", "relpos": (0, 0.5)},
+        )  # fmt: skip
+    for ax in panels[:2]:
+        ax.set_ylim(high, low)
+        ax.axhspan(float(data.depth[0]), float(data.depth[-1]), color="#f4f1ea", lw=0, zorder=0)
+        ax.grid(**GRID)
+    if bent and data.track is not None:
+        ax = panels[2]
+        ax.set_label("plan")
+        east, north = data.track[:, 0] - data.track[0, 0], data.track[:, 1] - data.track[0, 1]
+        ax.plot(east, north, color=INK, lw=1.2)
+        ax.plot(0, 0, marker="o", color=INK)
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.set_xlabel("east of the wellhead (m)")
+        ax.set_ylabel("north of the wellhead (m)")
+        ax.grid(**GRID)
+    words = f"{len(depth)} checkshots, time zero at {show(data.facts['time_zero'].value)} m"
+    words += f"; logs over the shaded depths, {data.depth[0]:.5g} to {data.depth[-1]:.5g} m"
+    words += f"; {len(data.tops)} tops" if data.tops else ""
+    heading(figure, f"{title_of(data, data.well_name or 'Well')}: time, depth and velocity", words)
+    return figure
+
+
+def _apart(places: Array, least: float) -> Array:
+    """The places moved as little as it takes to stand `least` apart, in order."""
+    runs: list[tuple[float, int]] = []  # (middle, labels)
+    for place in places:
+        runs.append((float(place), 1))
+        while len(runs) > 1 and runs[-1][0] - runs[-2][0] < least * (runs[-1][1] + runs[-2][1]) / 2:
+            (b, m), (a, n) = runs.pop(), runs.pop()
+            runs.append(((a * n + b * m) / (n + m), n + m))
+    return np.array([middle + least * (i - (count - 1) / 2) for middle, count in runs for i in range(count)])
+
+
 def wavelet(data: Seismic) -> Picture:
     """A wavelet over time, and its amplitude spectrum."""
     figure = new(8.6, 4.2, phase=data.facts["phase"].value if "phase" in data.facts else None)

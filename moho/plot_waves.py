@@ -69,6 +69,32 @@ def first_arrivals(report: Report) -> Picture:
     return figure
 
 
+def first_breaks(report: Report) -> Picture:
+    """Traces of the first shots side by side, each on its own scale, with the picks and their uncertainties.
+
+    Arrays: shown (trace numbers), section (trace, sample), begin (first time and interval, s), trace, time, uncertainty.
+    """
+    a = report.arrays
+    shown, section, (t0, dt) = np.asarray(a["shown"]), np.asarray(a["section"], float), np.asarray(a["begin"], float)
+    figure = new(9.5, 5.6)
+    ax = figure.add_subplot(label="first breaks")
+    extent = (-0.5, len(shown) - 0.5, t0 + dt * (section.shape[1] - 0.5), t0 - 0.5 * dt)
+    image = ax.imshow(np.sign(section.T) * np.sqrt(np.abs(section.T)), cmap="gray", vmin=-1, vmax=1, aspect="auto", extent=extent)
+    colour_bar(figure, image, ax, "root of amplitude over the trace's largest")
+    place = {int(number): column for column, number in enumerate(shown)}
+    here = [i for i, number in enumerate(a["trace"]) if int(number) in place]
+    columns = [place[int(a["trace"][i])] for i in here]
+    ax.errorbar(columns, a["time"][here], yerr=a["uncertainty"][here], fmt="_", color="#d62728", ms=5, mew=1.2, elinewidth=0.8)
+    late = float(np.max(a["time"][here])) if here else t0 + dt * section.shape[1]
+    ax.set_ylim(min(extent[2], late + 0.25 * (late - t0)), t0)
+    ax.set_xlabel("trace in the picture (number)")
+    ax.set_ylabel("time (s)")
+    figure.parameters |= {"traces": len(shown), "picks_shown": len(here), "colour_range": [-1.0, 1.0]}
+    part = f"{len(here)} of {len(a['trace'])} picks on {len(shown)} traces; red: {report.labels.get('event', 'onset')} with its uncertainty"
+    heading(figure, title_of(report, "First breaks"), part)
+    return figure
+
+
 def _image(ax: Axes, values: Array, x: Array, z: Array, low: float, high: float) -> Any:
     half_x, half_z = 0.5 * (x[-1] - x[0]) / max(len(x) - 1, 1), 0.5 * (z[-1] - z[0]) / max(len(z) - 1, 1)
     extent = (x[0] - half_x, x[-1] + half_x, z[-1] + half_z, z[0] - half_z)

@@ -4,7 +4,8 @@
     DIR/inputs/NAME.json          one input: where the file is, its SHA-256, how it was read. The file itself is never copied or written
     DIR/runs/ID/run.json          one request: its words, the model, versions
     DIR/runs/ID/steps/01-TOOL/    one call: step.json, result.npz, figure.png ... The folder appears whole, by a rename, or not at all
-    DIR/runs/ID/steps/.KEY.part/  a volume that is being written chunk by chunk; the same call goes on with it after a kill
+    DIR/runs/ID/steps/.KEY.part/  a volume that is being written chunk by chunk; the same call goes on with it after a kill,
+                                  within a week: then a later volume clears it away
     DIR/runs/ID/answer.json       how the request ended
 
 The folder is the catalogue: nothing else has to be kept consistent with it. Text that comes from files stays in `notes`.
@@ -31,10 +32,12 @@ from typing import IO, Any
 
 from moho import __version__, store
 from moho.errors import DataError, Refusal
-from moho.survey import KINDS, Data
+from moho.survey import KINDS, Data, Literature
 from moho.units import Quantity
 
 SCHEMA = 1
+KEPT = 7 * 86400.0  # s that an unfinished volume waits for its call to be repeated
+FRESH = 60.0  # s in which a folder is left alone in any case: its lock may not be there yet
 SAMPLED_ABOVE = 1 << 30  # bytes; a larger input's digest is of its size and 64 pieces, and says so
 LIBRARIES = (
     "numpy", "scipy", "obspy", "segyio", "lasio", "pylops", "verde", "harmonica", "boule", "simpeg", "dask", "torch", "transformers", "matplotlib",
@@ -70,6 +73,15 @@ class StepRecord:
     def facts(self) -> dict[str, Quantity]:
         """The numbers of the result."""
         return {key: Quantity(**value) for key, value in self.result.get("facts", {}).items()}
+
+
+@dataclass(frozen=True)
+class Abandoned:
+    """An unfinished volume that nobody writes."""
+
+    folder: Path
+    bytes: int  # on the disk
+    seconds: float  # since its last change
 
 
 class Project:
@@ -190,8 +202,10 @@ class Project:
         if record.exists():
             return str(self._input(record)["sha256"])
         path = self.catalogue()[name].path
-        beside = path.with_name(store.STREAMED)
-        return hashlib.sha256(f"{store.digest(path)} {_input_digest(beside)}".encode()).hexdigest() if beside.exists() else store.digest(path)
+        for beside in map(path.with_name, store.BESIDE):
+            if beside.exists():
+                return hashlib.sha256(f"{store.digest(path)} {_input_digest(beside)}".encode()).hexdigest()
+        return store.digest(path)
 
     def _record(self, name: str) -> Path:
         return self.folder / "inputs" / f"{_safe(name)}.json"  # never a path out of this folder
@@ -283,6 +297,35 @@ class Project:
                 rows.append({key: record.get(key, "") for key in ("id", "request", "model")} | {"status": run.answer.get("status", "interrupted")})
         return rows
 
+    def abandoned(self) -> list[Abandoned]:
+        """What killed runs have left of volumes, oldest first, and no process is writing."""
+        found = []
+        for folder in (self.folder / "runs").glob("*/steps/.*.part"):
+            with _unused(folder) as free:
+                if free:
+                    held = [os.stat(path) for path in store.files(folder)]
+                    last = max((one.st_mtime for one in held), default=os.stat(folder).st_mtime)
+                    found.append(Abandoned(folder, sum(512 * one.st_blocks for one in held), max(0.0, time.time() - last)))
+        return sorted(found, key=lambda one: (-one.seconds, one.folder))
+
+    def clean(self, older: float = KEPT) -> list[Abandoned]:
+        """Remove what has been abandoned for so many seconds; the same call could have gone on with it. What was removed."""
+        gone = []
+        for one in self.abandoned():
+            if one.seconds < max(older, FRESH):
+                continue
+            with _unused(one.folder) as free:
+                rest = one.folder.with_name(f".{secrets.token_hex(4)}.tmp")
+                try:
+                    if free:
+                        os.rename(one.folder, rest)  # no longer under the name by which it would be taken over
+                except OSError:
+                    continue
+                if free:
+                    shutil.rmtree(rest, ignore_errors=True)
+                    gone.append(one)
+        return gone
+
     @contextmanager
     def _locked(self, wait: float = 30.0) -> Iterator[None]:
         """The one writer; E_LOCKED after `wait` seconds."""
@@ -333,6 +376,7 @@ class Run:
         def folder() -> Path:
             if not held:
                 held.append(self._taken(key()))
+                self.project.clean()
             return held[0][0]
 
         try:
@@ -405,6 +449,8 @@ class Run:
                 files = [temporary / "result.npz", *([temporary / beside.name] if beside else []), *(draw(result, temporary) if draw else [])]
                 facts = dict(result.facts) or result.summary()
                 kept = {"kind": type(result).__name__, "facts": facts_json(facts), "notes": list(result.notes), "line": describe_kind(result)}
+                if isinstance(result, Literature):
+                    kept["citations"] = [dict(citation) for citation in result.citations]
             artifacts = [{"name": p.name, "kind": _artifact(p), "sha256": store.digest(p)} for p in files]
             used = {name: self.project.sha256(name) for name in inputs}
             with self.project._locked():
@@ -430,6 +476,23 @@ class Run:
         store.atomic_write(self.folder / "answer.json", _json(dict(outcome)), replace=True)
 
 
+@contextmanager
+def _unused(folder: Path) -> Iterator[bool]:
+    """Whether no process writes this unfinished volume; while inside none can begin to."""
+    try:
+        lock = open(folder / ".lock", "a")  # noqa: SIM115
+    except OSError:
+        yield False
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
 def facts_json(facts: Mapping[str, Quantity]) -> dict[str, Any]:
     """Facts as JSON."""
     return {key: {"value": q.value, "unit": q.unit, "label": q.label} for key, q in facts.items()}
@@ -453,18 +516,23 @@ def _json(value: Any) -> bytes:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        stat = path.stat()
+        return store.stamp(path)
     except FileNotFoundError as error:
         raise DataError("E_NOT_FOUND", f"{path.name} is not where it was: {path}") from error
     except OSError as error:
         raise DataError("E_PERM", f"cannot look at {path}: {error.strerror}") from error
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _input_digest(path: Path) -> str:
-    size = path.stat().st_size
+    size = store.stamp(path)[0]
     if size <= SAMPLED_ABOVE:
         return store.digest(path)
+    if path.is_dir():
+        names = store.files(path)
+        total = hashlib.sha256("\n".join(f"{name.relative_to(path)} {name.stat().st_size}" for name in names).encode())
+        for i in range(64):
+            total.update(store.digest(names[i * (len(names) - 1) // 63]).encode())
+        return f"sampled:{total.hexdigest()}"
     total = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         for i in range(64):
@@ -511,14 +579,18 @@ def _free_name(wanted: str, taken: Mapping[str, Any]) -> str:
 
 
 def _artifact(path: Path) -> str:
-    return {".npz": "data", ".sgy": "segy", ".nc": "netcdf"}.get(path.suffix, path.suffix.lstrip("."))
+    return {".npz": "data", ".sgy": "segy", ".nc": "netcdf", ".zarr": "zarr"}.get(path.suffix, path.suffix.lstrip("."))
 
 
 def _moved(source: Path, target: Path) -> None:
     """Under a second name, so that a kill before the folder has its own loses nothing; moved where links are not known."""
     try:
-        os.link(source, target)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=os.link)
+        else:
+            os.link(source, target)
     except OSError:
+        shutil.rmtree(target, ignore_errors=True)
         os.replace(source, target)
 
 

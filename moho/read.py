@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from moho import zarr_volume
 from moho.errors import DataError
 from moho.files import clean
 from moho.sandbox import limited
@@ -87,8 +88,8 @@ READERS: dict[str, Reader] = {
     "table": Reader("moho.tables", "read_table", suffixes=(".csv", ".txt", ".dat", ".xyz"), libraries=("pandas",)),
 }
 READ = (
-    "SEG-Y, miniSEED, SAC, GSE2, SLIST, StationXML, QuakeML, LAS, DLIS, LIS, EDI, DCIP2D lines, tables (CSV, XYZ, catalogues), netCDF, GeoTIFF, "
-    "Surfer and Arc grids"
+    "SEG-Y, volumes as Moho writes them in Zarr, miniSEED, SAC, GSE2, SLIST, StationXML, QuakeML, LAS, DLIS, LIS, EDI, DCIP2D lines, "
+    "tables (CSV, XYZ, catalogues), netCDF, GeoTIFF, Surfer and Arc grids"
 )
 PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"PK\x03\x04": "zip"}
 KNOWN = {
@@ -106,6 +107,10 @@ def read(path: str | os.PathLike[str], **hints: Any) -> Data:
     the person can say; ValueError for a hint the reader does not take.
     """
     path = Path(path).expanduser()
+    if path.is_dir() and zarr_volume.looks_like(path):
+        if hints:
+            raise ValueError(f"the Zarr reader takes no hints, got {', '.join(sorted(hints))}")
+        return zarr_volume.read_zarr(path)
     _is_file(path)
     data = _dispatch(path, hints)
     return data if data.title else replace(data, title=_stem(path.name))
@@ -114,6 +119,8 @@ def read(path: str | os.PathLike[str], **hints: Any) -> Data:
 def recognise(path: str | os.PathLike[str]) -> str:
     """The name in READERS of the reader a file goes to, the name of its compression, or '' when it is unknown."""
     path = Path(path).expanduser()
+    if path.is_dir() and zarr_volume.looks_like(path):
+        return "Zarr"
     _is_file(path)
     head = _head(path)
     return _recognise(head, path) or _packing(head)
@@ -168,7 +175,7 @@ def _dispatch(path: Path, hints: dict[str, Any], *, unpacked: bool = False) -> D
         raise DataError("E_FORMAT", f"{path.name} is {_seen(head)}.", f"Moho reads {READ}.")
     reader = READERS[name]
     function = reader.read()
-    _check_hints(name, function, hints)
+    hints = _check_hints(name, function, hints)
     if reader.confined:
         return function(path, **hints)
     with warnings.catch_warnings():
@@ -178,10 +185,27 @@ def _dispatch(path: Path, hints: dict[str, Any], *, unpacked: bool = False) -> D
     return limited(function, path, **hints)
 
 
-def _check_hints(name: str, function: Callable[..., Data], hints: dict[str, Any]) -> None:
-    taken = [parameter for parameter in inspect.signature(function).parameters if parameter != "path"]
+def _check_hints(name: str, function: Callable[..., Data], hints: dict[str, Any]) -> dict[str, Any]:
+    """The hints as the reader takes them: what came as words becomes the number, or the yes or no, that it wants."""
+    taken = {key: str(parameter.annotation) for key, parameter in inspect.signature(function).parameters.items() if key != "path"}
     if extra := sorted(set(hints) - set(taken)):
         raise ValueError(f"the {name} reader does not take {', '.join(extra)}; it takes {', '.join(taken) or 'nothing'}")
+    return {key: _typed(key, value, taken[key].split(" | ")) if isinstance(value, str) else value for key, value in hints.items()}
+
+
+def _typed(key: str, value: str, wanted: list[str]) -> Any:
+    """`value` as the first of the types `wanted` it can be."""
+    if "bool" in wanted:
+        if (said := {"true": True, "yes": True, "false": False, "no": False}.get(value.strip().lower())) is None:
+            raise ValueError(f"{key} must be true or false, got {value!r}")
+        return said
+    for name, kind in (("int", int), ("float", float)):
+        if name in wanted and "str" not in wanted:
+            try:
+                return kind(value)
+            except ValueError:
+                raise ValueError(f"{key} must be a number, got {value!r}") from None
+    return value
 
 
 def _seen(head: bytes) -> str:

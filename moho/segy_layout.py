@@ -266,7 +266,8 @@ class _Probe:
             notes.append(f"The file was cut off inside trace {self.traces + 1}; the {self.traces} whole traces were read, as you said.")
         else:
             words = f"{self.name} ends {rest} bytes into trace {self.traces + 1} of {length} bytes each."
-            raise DataError("E_TRUNCATED", words, f"Get the whole file, or say whole_traces=True to read the first {self.traces} traces.")
+            hint = f"Get the whole file, or add it with --hint whole_traces=true to read the first {self.traces} traces."
+            raise DataError("E_TRUNCATED", words, hint)
 
     def inside(self, samples: int) -> int | None:
         """Length of shorter traces whose headers recur within these, as when the headers tell of several traces as one."""

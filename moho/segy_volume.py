@@ -12,15 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from moho.errors import DataError
-from moho.segy_layout import FIELDS, FORMATS, Layout, Options, delay, header_type, headers_at, scaled, spacing
-from moho.segy_samples import gate, gate_notes, read_traces
+from moho.segy_layout import FIELDS, FORMATS, HEADERS, TRACE_HEADER, Layout, Options, delay, header_type, headers_at, scaled, spacing
+from moho.segy_samples import decode, gate, gate_notes, read_traces
+from moho.store import stamp
 from moho.survey import Array, Seismic, Volume
+
+if TYPE_CHECKING:
+    from moho.zarr_volume import Cells
 
 WHOLE = 100_000  # traces up to which all headers of an irregular volume are read at once
 SAMPLED = 4000  # headers of a larger one
@@ -228,10 +233,60 @@ def _amplitude(file: int, layout: Layout, name: str, notes: list[str]) -> tuple[
 # -- reading from an open volume
 
 
+@dataclass(frozen=True)
+class Traces:
+    """Traces of an open SEG-Y file by their number from 0."""
+
+    file: int
+    layout: Layout
+    kind: np.dtype[Any]
+
+    def head(self) -> bytes:
+        """The first 3600 bytes."""
+        return os.pread(self.file, HEADERS, 0)
+
+    def headers(self, places: Array) -> Array:
+        """The trace headers of these traces."""
+        return headers_at(self.file, self.layout, places, self.kind)
+
+    def read(self, places: Array) -> tuple[Array, Array, Array]:
+        """(trace, sample) float32, (trace, 240) bytes, (trace,) sum of squares."""
+        runs = stretches(places)
+        if len(runs) == 1:
+            return read_traces(self.file, self.layout, int(places[0]), len(places))
+        data, headers = np.empty((len(places), self.layout.samples), np.float32), np.empty((len(places), TRACE_HEADER), np.uint8)
+        energy = np.empty(len(places), np.float32)
+        for a, b in runs:
+            data[a:b], headers[a:b], energy[a:b] = read_traces(self.file, self.layout, int(places[a]), b - a)
+        return data, headers, energy
+
+    def samples(self, places: Array, number: int) -> Array:
+        """(trace,) one sample of each of these traces."""
+        size = self.layout.sample_type.itemsize
+        first = self.layout.start + TRACE_HEADER + number * size
+        raw = b"".join([os.pread(self.file, size, first + int(place) * self.layout.trace_bytes) for place in places])
+        if len(raw) != size * len(places):
+            raise DataError("E_CHANGED", "the file became shorter while it was read.")
+        out = np.empty((len(places), 1), np.float32)
+        decode(np.frombuffer(raw, np.uint8).reshape(len(places), size), self.layout, out)
+        return out[:, 0]
+
+
+def stretches(places: Array) -> list[tuple[int, int]]:
+    """Bounds of the stretches in which one trace follows the other in the file."""
+    breaks = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+    return [(a, b) for a, b in pairwise(breaks) if b > a]
+
+
 @contextmanager
-def opened(volume: Volume) -> Iterator[tuple[int, Layout, np.dtype[Any]]]:
-    """Descriptor, layout and header type of a volume whose file is still what it was."""
+def opened(volume: Volume) -> Iterator[Traces | Cells]:
+    """The traces of a volume whose file is still what it was, or whose Zarr folder is."""
     path = Path(volume.path)
+    if path.is_dir():
+        from moho.zarr_volume import cells
+
+        yield cells(volume)
+        return
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -247,7 +302,7 @@ def opened(volume: Volume) -> Iterator[tuple[int, Layout, np.dtype[Any]]]:
         if volume.format_code not in FORMATS or size < start + volume.traces * layout.trace_bytes:
             raise DataError("E_CHANGED", f"{path.name} is no longer the file that was opened.")
         named = {name: byte for name, byte in volume.header_bytes.items() if name in FIELDS}
-        yield file, layout, header_type(layout, named)
+        yield Traces(file, layout, header_type(layout, named))
     finally:
         os.close(file)
 
@@ -269,15 +324,16 @@ def _section(volume: Volume, which: str, number: int, top: float | None, base: f
         raise ValueError(f"there is no {which} {number}; the volume has {first} to {last}{steps}")
     other = "crossline" if which == "inline" else "inline"
     window = _window(volume, top, base)
-    with opened(volume) as (file, layout, kind):
-        places = _line_places(volume, file, layout, kind, which, number)
-        if places is None or not _are_there(file, layout, kind, places, which, number):
-            numbers = _numbers(file, layout, kind)
+    with opened(volume) as source:
+        layout = source.layout
+        places = _line_places(volume, source, which, number)
+        if places is None or not _are_there(source, places, which, number):
+            numbers = _numbers(source)
             places = np.flatnonzero(numbers[:, 0 if which == "inline" else 1] == number)
         if not len(places):
             raise DataError("E_GEOMETRY", f"{which} {number} holds no trace.")
-        data, raw, energy = _read_places(file, layout, places)
-        headers = raw.view(kind)[:, 0]
+        data, raw, energy = source.read(places)
+        headers = raw.view(source.kind)[:, 0]
         order = np.argsort(headers[other], kind="stable")
         data, headers = data[order], headers[order]
         notes = [f"{which} {number} of {volume.title}."]
@@ -317,32 +373,50 @@ def _run_of(volume: Volume) -> int:
     return 0 if volume.traces != inlines * crosslines else crosslines if volume.sorting == "inline" else inlines
 
 
-def _line_places(volume: Volume, file: int, layout: Layout, kind: np.dtype[Any], which: str, number: int) -> Array | None:
+def _line_places(volume: Volume, source: Traces | Cells, which: str, number: int) -> Array | None:
     """Where the traces of a line lie in a regular volume; None in others."""
     run = _run_of(volume)
     if not run:
         return None
     found = Numbering(volume.sorting, volume.inline, volume.crossline, run)
-    ends = headers_at(file, layout, np.array([0, layout.traces - 1]), kind)
+    ends = source.headers(np.array([0, volume.traces - 1]))
     other = volume.crossline if which == "inline" else volume.inline
     pairs = [(number, n) if which == "inline" else (n, number) for n in (other[0], other[1])]
     first, last = (_place(found, ends, *pair) for pair in pairs)
     count = (other[1] - other[0]) // other[2] + 1
     places = np.linspace(first, last, count).astype(np.int64)
-    return np.sort(places) if places.min() >= 0 and places.max() < layout.traces else None
+    return np.sort(places) if places.min() >= 0 and places.max() < volume.traces else None
 
 
-def _are_there(file: int, layout: Layout, kind: np.dtype[Any], places: Array, which: str, number: int) -> bool:
-    heads = headers_at(file, layout, places, kind)
+def _are_there(source: Traces | Cells, places: Array, which: str, number: int) -> bool:
+    heads = source.headers(places)
     other = "crossline" if which == "inline" else "inline"
     return bool((heads[which] == number).all() and len(np.unique(heads[other])) == len(heads))
 
 
-def _read_places(file: int, layout: Layout, places: Array) -> tuple[Array, Array, Array]:
-    if len(places) == places[-1] - places[0] + 1:
-        return read_traces(file, layout, int(places[0]), len(places))
-    pieces = [read_traces(file, layout, int(place), 1) for place in places]
-    return np.concatenate([p[0] for p in pieces]), np.concatenate([p[1] for p in pieces]), np.concatenate([p[2] for p in pieces])
+def read_slice(volume: Volume, value: float, most: int = 400) -> tuple[Array, Array, Array, float]:
+    """((inline,) and (crossline,) numbers, (inline, crossline) amplitudes there, NaN for none, its s or m) of a time or depth slice.
+
+    The sample nearest to `value`; every so many lines and traces of them that neither side has more than about `most`.
+    """
+    number = int(np.clip(round((value - volume.t0) / volume.dt), 0, volume.samples - 1))
+    steps = [-(-count // most) for count in volume.shape[:2]]
+    axes = [np.arange(first, last + 1, step * every) for (first, last, step), every in zip((volume.inline, volume.crossline), steps, strict=True)]
+    with opened(volume) as source:
+        if run := _run_of(volume):
+            found = Numbering(volume.sorting, volume.inline, volume.crossline, run)
+            ends = source.headers(np.array([0, volume.traces - 1]))
+            origin, one, two = (_place(found, ends, i, j) for i, j in ((axes[0][0], axes[1][0]), (axes[0][1], axes[1][0]), (axes[0][0], axes[1][1])))
+            grid = origin + (one - origin) * np.arange(len(axes[0]))[:, None] + (two - origin) * np.arange(len(axes[1]))
+        else:
+            numbers = _numbers(source).astype(np.int64)
+            grid = np.full((len(axes[0]), len(axes[1])), -1)
+            cell = [(numbers[:, n] - axis[0]) / (axis[1] - axis[0] if len(axis) > 1 else 1) for n, axis in enumerate(axes)]
+            hit = np.flatnonzero((cell[0] == np.floor(cell[0])) & (cell[1] == np.floor(cell[1])))
+            grid[cell[0][hit].astype(int), cell[1][hit].astype(int)] = hit
+        out = np.full(grid.shape, np.nan, np.float32)
+        out[grid >= 0] = source.samples(grid[grid >= 0], number)
+    return axes[0], axes[1], out, float(volume.t0 + volume.dt * number)
 
 
 def index(volume: Volume, progress: Callable[[float], None] | None = None, cache: Path | None = None) -> Array:
@@ -351,16 +425,16 @@ def index(volume: Volume, progress: Callable[[float], None] | None = None, cache
     `cache`: a folder of Moho's own where it is kept as .npy under a name made of path, size, date and header bytes. What is found
     there is compared with headers of the file. E_GEOMETRY where numbers occur twice or leave the ranges of a regular volume.
     """
-    stat = os.stat(volume.path)
-    key = f"{volume.path} {stat.st_size} {stat.st_mtime_ns} {sorted(volume.header_bytes.items())} {volume.samples} {volume.format_code}"
+    size, changed = stamp(Path(volume.path))
+    key = f"{volume.path} {size} {changed} {sorted(volume.header_bytes.items())} {volume.samples} {volume.format_code}"
     kept = None if cache is None else cache / f"{sha256(key.encode()).hexdigest()[:32]}.npy"
-    with opened(volume) as (file, layout, kind):
+    with opened(volume) as source:
         if kept is not None and kept.exists() and (held := _kept(kept, volume)) is not None:
             sample = np.unique(np.linspace(0, volume.traces - 1, 64).astype(int))
-            heads = headers_at(file, layout, sample, kind)
+            heads = source.headers(sample)
             if (held[sample, 0] == heads["inline"]).all() and (held[sample, 1] == heads["crossline"]).all():
                 return held
-        numbers = _numbers(file, layout, kind, progress)
+        numbers = _numbers(source, progress)
     _check_index(volume, numbers)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -379,15 +453,16 @@ def _kept(path: Path, volume: Volume) -> Array | None:
     return held if held.shape == (volume.traces, 2) and held.dtype == np.int32 else None
 
 
-def _numbers(file: int, layout: Layout, kind: np.dtype[Any], progress: Callable[[float], None] | None = None) -> Array:
-    numbers = np.empty((layout.traces, 2), np.int32)
+def _numbers(source: Traces | Cells, progress: Callable[[float], None] | None = None) -> Array:
+    traces = source.layout.traces
+    numbers = np.empty((traces, 2), np.int32)
     step = 1 << 14
-    for a in range(0, layout.traces, step):
-        b = min(layout.traces, a + step)
-        heads = headers_at(file, layout, np.arange(a, b), kind)
+    for a in range(0, traces, step):
+        b = min(traces, a + step)
+        heads = source.headers(np.arange(a, b))
         numbers[a:b, 0], numbers[a:b, 1] = heads["inline"], heads["crossline"]
         if progress is not None:
-            progress(b / layout.traces)
+            progress(b / traces)
     return numbers
 
 
@@ -411,9 +486,9 @@ def load(volume: Volume, limit: int = LARGEST) -> Array:
     if need > limit:
         words = f"{volume.title} needs {need / 2**30:.3g} GiB in memory; the limit is {limit / 2**30:.3g} GiB."
         raise DataError("E_LIMIT", words, "Read a line of it.")
-    with opened(volume) as (file, layout, kind):
-        data, raw, _ = read_traces(file, layout, 0, layout.traces)
-    headers = raw.view(kind)[:, 0]
+    with opened(volume) as source:
+        data, raw, _ = source.read(np.arange(volume.traces))
+        headers = raw.view(source.kind)[:, 0]
     i = (headers["inline"].astype(np.int64) - volume.inline[0]) // volume.inline[2]
     j = (headers["crossline"].astype(np.int64) - volume.crossline[0]) // volume.crossline[2]
     _check_index(volume, np.stack([headers["inline"], headers["crossline"]], axis=1))

@@ -22,6 +22,9 @@ DEFAULTS: dict[str, Any] = {
     "approve_seconds": 60.0,  # a call estimated to take longer asks first
     "scheduler": "",  # tcp://HOST:PORT of a dask.distributed scheduler for volumes; threads of this process where empty
     "threads": 1,  # for volumes, where there is no scheduler
+    "volumes": "segy",  # segy | zarr: how the volumes that tools make are written
+    "library": "",  # folder of the literature index; "literature" in Moho's own folder where empty
+    "store": "",  # where the literature's vectors are searched: "" for FAISS here, else qdrant:URL_OR_FOLDER
     "allow_network": False,  # for checkpoints from a hub
 }
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member, so that equal data give equal bytes
 STREAMED = "result.sgy"  # a volume that a tool made, beside its description
+ZARR = "result.zarr"  # the same as a folder of chunks
+BESIDE = (STREAMED, ZARR)
 NESTED: dict[str, type] = {"Curve": Curve, "Quantity": Quantity, "Step": Step}
 
 
@@ -102,9 +104,27 @@ def load(path: Path) -> Data:
         raise DataError("E_CHANGED", f"{path.name} is damaged: {error}") from error
 
 
+def stamp(path: Path) -> tuple[int, int]:
+    """(bytes, last change in ns) of a file, or of all files of a folder together."""
+    if path.is_dir():
+        found = [os.stat(one) for one in files(path)]
+        return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
+    found_one = os.stat(path)
+    return found_one.st_size, found_one.st_mtime_ns
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file of a folder and the folders in it, sorted."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
+
+
 def digest(path: Path) -> str:
-    """SHA-256 of a file, read in pieces."""
+    """SHA-256 of a file, read in pieces; of a folder, that of the names and digests of its files."""
     total = sha256()
+    if path.is_dir():
+        for one in files(path):
+            total.update(f"{one.relative_to(path)} {digest(one)}\n".encode())
+        return total.hexdigest()
     with open(path, "rb") as file:
         while piece := file.read(1 << 22):
             total.update(piece)

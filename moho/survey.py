@@ -181,7 +181,7 @@ class Gather(Data):
 
 @dataclass(frozen=True, kw_only=True)
 class Volume(Data):
-    """A 3-D post-stack volume that stays on disk; `moho.segy` reads slices of it. Opened from sampled headers."""
+    """A 3-D post-stack volume that stays on disk, SEG-Y or Zarr; `moho.segy_volume` reads slices of it. Opened from sampled headers."""
 
     path: str
     samples: int
@@ -191,7 +191,7 @@ class Volume(Data):
     inline: tuple[int, int, int]  # first, last, step
     crossline: tuple[int, int, int]
     sorting: str = "inline"  # which number is constant over runs of traces: "inline" | "crossline"
-    format_code: int = 1
+    format_code: int = 1  # of the SEG-Y file, 0 for a Zarr folder
     byte_order: str = "big"
     traces: int = 0
     header_bytes: Mapping[str, int] = field(default_factory=dict)  # "inline" -> 189 ...
@@ -228,8 +228,9 @@ class Volume(Data):
             "traces": Quantity(self.traces, "", "traces"),
             "samples": Quantity(self.samples, "", "samples per trace"),
             "sample_interval": Quantity(round(self.dt * 1000, 9), "ms", "sample interval"),
-            "format_code": Quantity(self.format_code, "", "SEG-Y format code"),
         }
+        if self.format_code:
+            facts["format_code"] = Quantity(self.format_code, "", "SEG-Y format code")
         if self.amplitude is not None:
             facts["largest_amplitude"] = Quantity(float(max(map(abs, self.amplitude))), "", "largest absolute amplitude")
         return facts
@@ -430,11 +431,14 @@ class Well(Data):
     tops: Mapping[str, float] = field(default_factory=dict)  # m
     checkshot_depth: Array | None = None  # (shot,) m, same reference as `depth` unless `notes` say otherwise
     checkshot_time: Array | None = None  # (shot,) s, two-way
+    track: Array | None = None  # (station, 4) m: x, y, depth below the datum of heights, measured depth
 
     def __post_init__(self) -> None:
         _shape("well", self.depth, 1)
         if not np.all(np.diff(self.depth) > 0):
             raise DataError("E_GEOMETRY", "well: depth must increase")
+        if self.track is not None and (self.track.ndim != 2 or self.track.shape[1:] != (4,)):
+            raise DataError("E_GEOMETRY", f"well: a track has x, y, depth and measured depth, got shape {self.track.shape}")
         for mnemonic, curve in self.curves.items():
             _same_length(f"well curve {mnemonic}", len(self.depth), values=curve.values)
 
@@ -578,6 +582,14 @@ class Report(Data):
 
     def summary(self) -> dict[str, Quantity]:
         return dict(self.facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Literature(Report):
+    """Passages of the literature index. `citations`: key, title, where, quote (the passage), source of each, best first."""
+
+    citations: tuple[Mapping[str, str], ...] = ()
+    supported: bool = True  # whether they answer what was asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -765,6 +777,23 @@ KINDS: dict[str, type[Data]] = {
     kind.__name__: kind
     for kind in (
         Seismic, Gather, Volume, Waveforms, Response, Gravity, Magnetics, Grid, Well, Picks, Catalogue, Horizon, Table, Report, Blocks,
-        MTSounding, DCSurvey, LogFile,
+        MTSounding, DCSurvey, LogFile, Literature,
     )
 }
+
+NOUNS: dict[str, str] = {  # the field's words for each kind, as a message says them
+    "Data": "data set", "Seismic": "seismic line", "Gather": "set of gathers", "Volume": "volume", "Waveforms": "set of seismograms",
+    "Response": "set of station metadata", "Gravity": "set of gravity stations", "Magnetics": "set of magnetic stations", "Grid": "grid",
+    "Well": "well", "Picks": "set of phase picks", "Catalogue": "catalogue of earthquakes", "Horizon": "horizon", "Table": "table",
+    "Report": "report", "Blocks": "block model", "MTSounding": "magnetotelluric sounding", "DCSurvey": "resistivity line", "LogFile": "log file",
+    "Literature": "set of passages",
+}  # fmt: skip
+
+
+def noun(*kinds: type[Data]) -> str:
+    """Kinds of data in words, with an article.
+
+    >>> noun(Seismic), noun(Gravity, Grid)
+    ('a seismic line', 'a set of gravity stations or a grid')
+    """
+    return " or ".join(f"a {NOUNS.get(kind.__name__, kind.__name__)}" for kind in kinds)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from moho import ubc
-from moho.columns import IDENTIFIERS, recognise, role
+from moho.columns import IDENTIFIERS, UNITS, recognise, role
 from moho.errors import DataError
 from moho.files import DELIMITERS, clean, coded, read_text, text_head
 from moho.survey import Array, Data
@@ -29,7 +29,11 @@ MOST_ROWS = 20_000_000
 MOST_COLUMNS = 2000
 COMMENT = re.compile(r"\s*(#|%|//|!|/\s)")
 NULL_WORDS = ("", "*", "**", "***", "NaN", "nan", "NAN", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "Null", "None", "none", "-", "--", "?")
-NULL_NUMBERS = (-999.25, -9999.0, -9999.25, -99999.0, -999999.0, 99999.0, 999999.0, 1e10, 1e30, 1.70141e38, 1.0e38)
+NULL_NUMBERS = (
+    -999.0, -999.9, -999.25, -999.99, -9999.0, -9999.9, -9999.25, -9999.99, -99999.0, -99999.9, -999999.0,
+    9999.0, 9999.9, 9999.99, 99999.0, 99999.9, 999999.0, 1e10,
+)  # fmt: skip
+ENDLESS = 1e20  # beyond it a number is a mark for "missing" (1e30, -1e32, 1.70141e38, 3.4e38): nothing in a table of a survey is as large
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?$")
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?$")
 
@@ -105,6 +109,12 @@ def read_columns(text: str, name: str, delimiter: str | None = None, decimal: st
     if not names:
         names = [f"column_{index + 1}" for index in range(width)]
         notes.append("The file names no columns.")
+    if header and (written := _units_row(_fields(body[0][1], separator), len(names))) and len(body) > 1:
+        notes.append(f"Line {body[0][0]} gives the units.")
+        names = [f"{name} ({unit})" if unit and not role(name).unit else name for name, unit in zip(names, written, strict=True)]
+        body = body[1:]
+    names, declared = _declared(names, comments)
+    notes += declared
     names, copies = _unique(names)
     notes += copies
     mark, mark_notes = _decimal([line for _, line in body[:200]], separator, decimal, name)
@@ -191,6 +201,33 @@ def _header(
         if len(cells) == counts[0] and not any(NUMBER.match(cell) for cell in cells):
             return (0, [clean(cell, 60) for cell in cells]), ["Column names are from the last comment line above the rows."]
     return None, []
+
+
+def _units_row(cells: list[str], width: int) -> list[str]:
+    """The units of the columns where a row is made of them, "" for a column without; nothing where it is any other row."""
+    words = [cell.strip().strip("[](){}").strip() for cell in cells]
+    if len(words) != width or not any(word.lower() in UNITS for word in words):
+        return []
+    bare = ("", "-", "--", "1", "none")
+    return [word if word.lower() in UNITS else "" for word in words] if all(word.lower() in (*UNITS, *bare) for word in words) else []
+
+
+def _declared(names: list[str], comments: list[str]) -> tuple[list[str], list[str]]:
+    """Names with the units that the comments above the rows give them ("heights in feet"), and notes; names with a unit stay."""
+    result, notes = list(names), []
+    for at, name in enumerate(names):
+        found = role(name)
+        if not found.role or found.unit or found.role in IDENTIFIERS:
+            continue
+        words = [re.escape(word) for word in {found.role.split(" ")[-1], *re.split(r"[\s_\-]+", name.strip().lower())} if len(word) > 2]
+        words += ["elev\\w*", "altitudes?"] if found.role == "height" else []
+        units = "|".join(sorted((re.escape(unit) for unit in UNITS if len(unit) > 1 or unit == "m"), key=len, reverse=True))
+        pattern = re.compile(rf"\b(?:{'|'.join(words)})s?\b[^,;.]{{0,30}}?(?:\bin\b|[:=(\[])\s*({units})(?![\w/^])", re.IGNORECASE) if words else None
+        said = next((match[1].lower() for line in comments if pattern and (match := pattern.search(line))), "")
+        if said:
+            result[at] = f"{name} ({UNITS[said]})"
+            notes.append(f"The lines above the table say that {clean(name, 30)} is in {UNITS[said]}.")
+    return result, notes
 
 
 def _even(body: list[tuple[int, str]], counts: list[int], width: int, separator: str, name: str) -> None:
@@ -286,10 +323,12 @@ def _typed(frame: pd.DataFrame, numbers: list[int], name: str, notes: tuple[str,
         values, nulls = _nulls(values)
         infinite = np.isinf(values)
         values[infinite] = np.nan
-        said += [f"{clean(column, 30)}: {count} values of {null:g} are taken as null." for null, count in nulls]
+        for null, count, first in nulls:
+            where = f"on line {numbers[first]}" if count == 1 else f"the first on line {numbers[first]}"
+            said.append(f"{clean(column, 30)}: {count} values of {null:g} are taken as null, {where}.")
         if infinite.any():
             said.append(f"{clean(column, 30)}: {int(infinite.sum())} infinite values are taken as null.")
-        missing = int(np.isnan(values).sum()) - sum(count for _, count in nulls) - int(infinite.sum())
+        missing = int(np.isnan(values).sum()) - sum(count for _, count, _ in nulls) - int(infinite.sum())
         if missing:
             said.append(f"{clean(column, 30)}: {missing} values are missing.")
         if not np.isfinite(values).any():
@@ -301,14 +340,22 @@ def _typed(frame: pd.DataFrame, numbers: list[int], name: str, notes: tuple[str,
     return columns, tuple(said)
 
 
-def _nulls(values: Array) -> tuple[Array, list[tuple[float, int]]]:
-    """Values with null numbers as NaN: only ones that lie at the end of the column's range, well apart from the rest."""
+def _nulls(values: Array) -> tuple[Array, list[tuple[float, int, int]]]:
+    """Values with null numbers as NaN, and (number, how many, first row) of each.
+
+    A number of nines is null where it lies at the end of the column's range, well apart from all that is no such number; what is
+    beyond ENDLESS always is.
+    """
+    finite = np.isfinite(values)
+    hits = {null: values == null for null in NULL_NUMBERS}
+    endless = finite & (np.abs(values) > ENDLESS)
+    rest = values[finite & ~endless & ~np.any(list(hits.values()), axis=0)]
+    if len(rest):
+        low, high, apart = rest.min(), rest.max(), 0.5 * np.ptp(rest)
+        hits = {null: hit for null, hit in hits.items() if not low - apart <= null <= high + apart}
+    hits |= {float(null): values == null for null in np.unique(values[endless])}
+    found = [(null, int(hit.sum()), int(hit.argmax())) for null, hit in hits.items() if hit.any()]
     values = values.copy()
-    found = []
-    for null in NULL_NUMBERS:
-        hit = np.isclose(values, null, rtol=1e-5, atol=0) if abs(null) > 1e9 else values == null
-        rest = values[~hit & np.isfinite(values)]
-        if hit.any() and (not len(rest) or (null < rest.min() - 0.5 * np.ptp(rest) or null > rest.max() + 0.5 * np.ptp(rest))):
-            values[hit] = np.nan
-            found.append((null, int(hit.sum())))
+    for null, _, _ in found:
+        values[hits[null]] = np.nan
     return values, found

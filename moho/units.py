@@ -110,6 +110,16 @@ def show(value: Any) -> str:
     return str(value)
 
 
+def as_length(metres: float, digits: int = 4) -> str:
+    """A length as a map says it, in km from 1 km on.
+
+    >>> as_length(80.0), as_length(13921.7), as_length(7_110_000.0)
+    ('80 m', '13.92 km', '7110 km')
+    """
+    far = abs(metres) >= 1000
+    return f"{metres / 1000 if far else metres:.{digits}g} {'km' if far else 'm'}"
+
+
 # What people and file headers write -> what pint reads. Keys are matched whole, case as given first, then lower case.
 SPELLINGS = {
     "g/cc": "g/cm^3", "gm/cc": "g/cm^3", "g/c3": "g/cm^3", "g/cm3": "g/cm^3", "gcc": "g/cm^3", "kg/m3": "kg/m^3", "t/m3": "tonne/m^3",

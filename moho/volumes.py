@@ -1,9 +1,9 @@
-"""Volumes larger than memory: a tool's kernel run chunk by chunk with Dask, the result streamed into a SEG-Y file.
+"""Volumes larger than memory: a tool's kernel run chunk by chunk with Dask, the result streamed into a SEG-Y file or a Zarr folder.
 
 `trace_by_trace` and `with_neighbours` take a kernel (a picklable function of arrays) and give what changed on the volume and the totals that
-facts are made of. The plan of chunks follows from the volume alone, so any number of workers writes the same bytes. Every finished
-chunk is told in a journal with the digest of its bytes: after a kill the same call does the rest only. Chunks are read from and written
-to the files by whoever computes them; a cluster needs both folders in sight of its workers.
+facts are made of; `measured` only measures. The plan of chunks follows from the volume alone, so any number of workers writes the same
+bytes. Every finished chunk is told in a journal with the digest of its bytes: after a kill the same call does the rest only. Chunks are
+read from and written to the files by whoever computes them; a cluster needs both folders in sight of its workers.
 Where results go and who computes them is said by `into`; the tools stay plain functions.
 """
 
@@ -23,7 +23,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,10 @@ import numpy as np
 
 from moho import __version__
 from moho.errors import DataError, Refusal
-from moho.segy_layout import HEADERS, TRACE_HEADER, Layout
-from moho.segy_samples import read_traces
-from moho.segy_volume import index, opened
+from moho.segy_layout import HEADERS, TRACE_HEADER
+from moho.segy_volume import index, opened, stretches
 from moho.segy_write import cards
-from moho.store import STREAMED, disk_error
+from moho.store import STREAMED, ZARR, disk_error, stamp
 from moho.survey import Array, Volume
 
 CHUNK = 32 << 20  # bytes of samples in the core of a chunk
@@ -43,15 +41,21 @@ KEPT, LEAST = 1 << 16, 512  # values that percentiles are made of, in all and of
 LINES = 6  # times the reach: fewer lines a chunk, and lines are divided
 WAIT = 10  # s, for a scheduler
 HERE = "Leave the setting `scheduler` empty to work here."
-JOURNAL, PART, GRID = "journal.jsonl", f"{STREAMED}.part", "grid.npy"
+JOURNAL, GRID = "journal.jsonl", "grid.npy"
+FORMS = {"segy": STREAMED, "zarr": ZARR}
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Who computes: threads of this process, or the cluster behind a Dask scheduler."""
+    """Who makes volumes, threads of this process or the cluster behind a Dask scheduler, and in which of `FORMS` they write them."""
 
     scheduler: str = ""  # e.g. tcp://host:8786
     threads: int = 1
+    form: str = "segy"
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise DataError("E_FORMAT", f"volumes are written as {' or '.join(FORMS)}, not as {self.form!r}.", "Change the setting `volumes`.")
 
 
 THREAD = Workers()
@@ -88,6 +92,8 @@ class Block:
     live: Array  # (slow, fast) bool
     there: Array  # (slow, fast) bool
     core: tuple[slice, slice]  # what is wanted
+    lines: Array  # (slow,) inline numbers, or crossline numbers where the file is sorted by them
+    places: Array  # (fast,) the other numbers
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ class Totals:
     high: float
     values: Array  # a sample of the values heard, increasing
     weights: Array
+    more: tuple[Any, ...] = ()  # what the kernel said of each chunk
 
     def percentiles(self, *shares: float) -> list[float]:
         """Percentiles of the sample, each value with the number it stands for."""
@@ -123,9 +130,13 @@ class Totals:
 def trace_by_trace(volume: Volume, kernel: Callable[[Array], Any], words: str) -> tuple[dict[str, Any], Totals]:
     """(what changed on the volume, totals) of a kernel that works on (trace, sample) float32 without NaN, each trace for itself.
 
-    It returns the new samples, or them and where they count, (trace, sample) bool. `words` stand in the textual header.
+    It returns the new samples, or them and where they count, (trace, sample) bool, or these and something for JSON that is found in
+    `Totals.more`. `words` stand in the textual header.
     """
-    return _stream(_planned(volume, 1, volume.traces), partial(_on_traces, kernel), words)
+    if _here().workers.form == "segy":
+        return _stream(_planned(volume, 1, volume.traces), partial(_on_traces, kernel), words)
+    lines, run = _sides(volume)
+    return _stream(_planned(volume, lines, run, gaps=volume.traces != lines * run), partial(_on_traces, kernel), words)
 
 
 def with_neighbours(
@@ -135,17 +146,38 @@ def with_neighbours(
 
     Lines are those of the file's sorting; neighbours are next in inline or crossline number. A volume with gaps is indexed first.
     """
-    inlines, crosslines, _ = volume.shape
-    lines, run = (inlines, crosslines) if volume.sorting == "inline" else (crosslines, inlines)
-    regular = volume.traces == lines * run
-    plan = _planned(volume, lines, run, reach=reach, whole_lines=whole_lines, gaps=not regular)
+    lines, run = _sides(volume)
+    plan = _planned(volume, lines, run, reach=reach, whole_lines=whole_lines, gaps=volume.traces != lines * run)
     return _stream(plan, kernel, words)
+
+
+def measured(volume: Volume, kernel: Callable[[Array], Any]) -> list[Any]:
+    """What a kernel of (trace, sample) float32, as they are, says of each chunk of traces, in their order; nothing is written."""
+    place, started = _here(), time.monotonic()
+    volume = replace(volume, path=str(Path(volume.path).resolve()), facts={}, view={})
+    stamped, plan = _stamp(volume), _planned(volume, 1, volume.traces)
+    found: dict[int, Any] = {}
+
+    def done(record: Mapping[str, Any]) -> None:
+        found[record["chunk"]] = record["found"]
+        if place.tell is not None:
+            place.tell(len(found), len(plan), time.monotonic() - started)
+
+    _by(place.workers, partial(_look, plan, kernel), range(len(plan)), done, Path(volume.path), None)
+    if _stamp(volume) != stamped:
+        raise DataError("E_CHANGED", f"{Path(volume.path).name} changed while it was worked on.")
+    return [found[n] for n in range(len(plan))]
 
 
 def estimate(volume: Volume, seconds: float, copies: float) -> tuple[float, float, float]:
     """(seconds, bytes of memory, bytes on the disk) of a stream: `seconds` a million samples on one thread, `copies` of a chunk."""
+    return (*looking(volume, seconds, copies), HEADERS + volume.traces * (TRACE_HEADER + 4.0 * volume.samples))
+
+
+def looking(volume: Volume, seconds: float, copies: float) -> tuple[float, float]:
+    """(seconds, bytes of memory) of `measured`."""
     count = volume.traces * volume.samples
-    return 1.0 + 1e-6 * count * seconds, copies * min(4.0 * count, CHUNK), HEADERS + volume.traces * (TRACE_HEADER + 4.0 * volume.samples)
+    return 1.0 + 1e-6 * count * seconds, copies * min(4.0 * count, CHUNK)
 
 
 def progress_words(done: int, chunks: int, seconds: float) -> str:
@@ -177,6 +209,12 @@ class Plan:
     whole_lines: bool
     across: tuple[int, ...]  # where lines are divided
     along: tuple[int, ...]  # where their traces are
+    cells: tuple[int, int] | None = None  # lines and traces of a chunk of the Zarr that is written, None for SEG-Y
+
+    @property
+    def target(self) -> str:
+        """The name of the result; it grows under this name and `.part`."""
+        return STREAMED if self.cells is None else ZARR
 
     def __len__(self) -> int:
         return (len(self.across) - 1) * (len(self.along) - 1)
@@ -187,13 +225,37 @@ class Plan:
         return Chunk(number, (self.across[i], self.across[i + 1]), (self.along[j], self.along[j + 1]))
 
 
+def _here() -> Place:
+    return _PLACE.get() or Place(lambda: Path(tempfile.mkdtemp(prefix="moho-")))
+
+
+def _sides(volume: Volume) -> tuple[int, int]:
+    """Lines, and traces of a complete one."""
+    inlines, crosslines, _ = volume.shape
+    return (inlines, crosslines) if volume.sorting == "inline" else (crosslines, inlines)
+
+
 def _planned(volume: Volume, lines: int, run: int, *, reach: int = 0, whole_lines: bool = False, gaps: bool = False) -> Plan:
     traces = max(1, CHUNK // (4 * volume.samples))
     wide, high = run, max(1, traces // run)
     if not whole_lines and (traces < run or high < LINES * reach):
         high = min(lines, max(math.isqrt(traces), LINES * reach)) if reach else 1
         wide = max(1, traces // high)
-    return Plan(volume, lines, run, reach, gaps, whole_lines, _divided(lines, high), _divided(run, wide))
+    if lines == 1 or _here().workers.form == "segy":
+        return Plan(volume, lines, run, reach, gaps, whole_lines, _divided(lines, high), _divided(run, wide))
+    from moho.zarr_volume import LINES as THICK
+    from moho.zarr_volume import TRACES as LONG
+
+    if not whole_lines and high < THICK:
+        high = min(lines, THICK)
+        wide = min(run, max(1, traces // high))
+    cells = min(THICK, 1 << high.bit_length() - 1), min(LONG, 1 << wide.bit_length() - 1)
+    return Plan(volume, lines, run, reach, gaps, whole_lines, _stepped(lines, high, cells[0]), _stepped(run, wide, cells[1]), cells)
+
+
+def _stepped(count: int, most: int, unit: int) -> tuple[int, ...]:
+    """Bounds of parts of at most `most` that begin at whole units."""
+    return (*range(0, count, most // unit * unit), count) if most < count else (0, count)
 
 
 def _divided(count: int, most: int) -> tuple[int, ...]:
@@ -226,9 +288,18 @@ def _grid(volume: Volume, lines: int, run: int) -> Array:
 
 
 def _on_traces(kernel: Callable[[Array], Any], block: Block) -> Any:
-    found = kernel(block.data[0])
-    out, heard = found if isinstance(found, tuple) else (found, None)
-    return out[None], None if heard is None else heard[None]
+    shape = block.data.shape
+    found = kernel(block.data.reshape(-1, shape[-1]))
+    out, heard, *more = found if isinstance(found, tuple) else (found, None)
+    return out.reshape(shape), None if heard is None else np.broadcast_to(heard, (len(out), shape[-1])).reshape(shape), *more
+
+
+def _look(plan: Plan, kernel: Callable[[Array], Any], number: int) -> dict[str, Any]:
+    """Read a chunk of traces and measure it."""
+    first, last = plan.chunk(number).fast
+    with opened(plan.volume) as source:
+        data = source.read(np.arange(first, last))[0]
+    return {"chunk": number, "found": kernel(data)}
 
 
 def _work(plan: Plan, kernel: Callable[[Block], Any], folder: str, number: int) -> dict[str, Any]:
@@ -241,10 +312,14 @@ def _work(plan: Plan, kernel: Callable[[Block], Any], folder: str, number: int) 
     core = tuple(slice(inner[0] - outer[0], inner[1] - outer[0]) for inner, outer in ((chunk.slow, slow), (chunk.fast, fast)))
     places = _places(plan, target, slow, fast)
     there = places >= 0
-    with opened(volume) as (file, layout, kind):
-        data, headers = _read(file, layout, places[there])
-    if not plan.gaps and plan.lines > 1:
-        _expect_lines(headers.view(kind)[:, 0].reshape(places.shape), volume)
+    with opened(volume) as source:
+        data, headers, _ = source.read(places[there])
+    if plan.gaps:
+        across, along = (span[0] + span[2] * np.arange(*bounds) for span, bounds in zip(_spans(volume), (slow, fast), strict=True))
+    elif plan.lines == 1:  # traces one by one, of no line
+        across, along = np.arange(*slow), np.arange(*fast)
+    else:
+        across, along = _expect_lines(headers.view(source.kind)[:, 0].reshape(places.shape), volume)
     broken = ~np.isfinite(data)
     bad = broken.any()
     if bad:
@@ -260,7 +335,9 @@ def _work(plan: Plan, kernel: Callable[[Block], Any], folder: str, number: int) 
     alive = live[core][wanted >= 0]
     original = data if chosen.all() else data[chosen]
     record |= {"dead": int((~alive).sum()), "before": _energy(original)}
-    out, heard = kernel(Block(cube, live, there, (core[0], core[1])))
+    out, heard, *more = kernel(Block(cube, live, there, (core[0], core[1]), across, along))
+    if more:
+        record["more"] = more[0]
     del cube, data
     all_there = bool((wanted >= 0).all())
     made = np.ascontiguousarray(out.reshape(-1, volume.samples) if all_there else out[wanted >= 0], dtype=np.float32)
@@ -272,25 +349,9 @@ def _work(plan: Plan, kernel: Callable[[Block], Any], folder: str, number: int) 
     else:
         values = made[heard[wanted >= 0] & alive[:, None]]
     record |= _counted(values, max(LEAST, KEPT // len(plan)), volume.samples)
-    record["sha256"] = _write(target / PART, volume, wanted[wanted >= 0], headers[chosen], made)
+    write = _write if plan.cells is None else _write_cells
+    record["sha256"] = write(_part(plan, target), plan, chunk, wanted, _stamped(headers[chosen], volume), made)
     return record
-
-
-def _read(file: int, layout: Layout, places: Array) -> tuple[Array, Array]:
-    """(trace, sample) float32 and (trace, 240) bytes of these traces."""
-    runs = _runs(places)
-    if len(runs) == 1:
-        return read_traces(file, layout, int(places[0]), len(places))[:2]
-    data, headers = np.empty((len(places), layout.samples), np.float32), np.empty((len(places), TRACE_HEADER), np.uint8)
-    for a, b in runs:
-        data[a:b], headers[a:b], _ = read_traces(file, layout, int(places[a]), b - a)
-    return data, headers
-
-
-def _runs(places: Array) -> list[tuple[int, int]]:
-    """Bounds of the stretches in which one trace follows the other in the file."""
-    breaks = [0, *(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
-    return [(a, b) for a, b in pairwise(breaks) if b > a]
 
 
 def _spread(data: Array, there: Array) -> Array:
@@ -299,11 +360,17 @@ def _spread(data: Array, there: Array) -> Array:
     return cube
 
 
-def _expect_lines(headers: Array, volume: Volume) -> None:
-    """E_GEOMETRY where sampled headers promised complete lines and these are not."""
+def _spans(volume: Volume) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """First, last and step of the numbers of lines and of the traces on them."""
+    return (volume.inline, volume.crossline) if volume.sorting == "inline" else (volume.crossline, volume.inline)
+
+
+def _expect_lines(headers: Array, volume: Volume) -> tuple[Array, Array]:
+    """(slow,) and (fast,) numbers; E_GEOMETRY where sampled headers promised complete lines and these are not."""
     slow, fast = (volume.sorting, "crossline" if volume.sorting == "inline" else "inline")
     if (headers[slow] != headers[slow][:, :1]).any() or (headers[fast] != headers[fast][:1]).any():
         raise DataError("E_GEOMETRY", f"{volume.title}: lines are not as complete as sampled headers said.", "Read it again with header_bytes=.")
+    return headers[slow][:, 0].astype(np.int64), headers[fast][0].astype(np.int64)
 
 
 def _energy(data: Array) -> float:
@@ -322,26 +389,58 @@ def _counted(values: Array, most: int, samples: int) -> dict[str, Any]:
     return {"heard": len(values), "sum": total, "low": float(values.min()), "high": float(values.max()), "sample": sample}
 
 
-def _write(path: Path, volume: Volume, places: Array, headers: Array, data: Array) -> str:
-    """Put traces at their places; SHA-256 of their bytes in the order of `places`."""
-    sign = ">" if volume.byte_order == "big" else "<"
-    length = TRACE_HEADER + 4 * volume.samples
-    block = np.empty((len(data), length), np.uint8)
-    block[:, :TRACE_HEADER] = headers
+def _part(plan: Plan, folder: Path) -> Path:
+    return folder / f"{plan.target}.part"
+
+
+def _stamped(headers: Array, volume: Volume) -> Array:
+    """(trace, 240) bytes with the number of samples and the interval of the volume, where they can hold them."""
+    sign, headers = ">" if volume.byte_order == "big" else "<", headers.copy()
     for byte, value in ((115, volume.samples), (117, _interval(volume))):
         if 0 < value < 1 << 16:
-            block[:, byte - 1 : byte + 1] = np.frombuffer(struct.pack(sign + "H", value), np.uint8)
-    block[:, TRACE_HEADER:].view(sign + "u4")[...] = data.view(np.uint32)
+            headers[:, byte - 1 : byte + 1] = np.frombuffer(struct.pack(sign + "H", value), np.uint8)
+    return headers
+
+
+def _write(path: Path, plan: Plan, chunk: Chunk, wanted: Array, headers: Array, data: Array) -> str:
+    """Put traces at their places in a SEG-Y file; SHA-256 of their bytes in the order of `wanted`."""
+    length, places = TRACE_HEADER + 4 * plan.volume.samples, wanted[wanted >= 0]
+    block = np.empty((len(data), length), np.uint8)
+    block[:, :TRACE_HEADER] = headers
+    block[:, TRACE_HEADER:].view((">" if plan.volume.byte_order == "big" else "<") + "u4")[...] = data.view(np.uint32)
     try:
         target = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            for a, b in _runs(places):
+            for a, b in stretches(places):
                 _put(target, block[a:b], HEADERS + int(places[a]) * length)
         finally:
             os.close(target)
     except OSError as error:
         raise disk_error(error, path) from error
     return hashlib.sha256(block.data).hexdigest()
+
+
+def _write_cells(path: Path, plan: Plan, chunk: Chunk, wanted: Array, headers: Array, data: Array) -> str:
+    """Put them into whole chunks of a Zarr; SHA-256 of samples and headers."""
+    from moho.zarr_volume import write
+
+    if (wanted < 0).any():
+        cube, heads = np.full((*wanted.shape, data.shape[1]), np.nan, np.float32), np.zeros((*wanted.shape, TRACE_HEADER), np.uint8)
+        cube[wanted >= 0], heads[wanted >= 0] = data, headers
+    else:
+        cube, heads = data.reshape(*wanted.shape, -1), headers.reshape(*wanted.shape, -1)
+    try:
+        write(path, chunk.slow, chunk.fast, cube, heads)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    return _sum(cube, heads)
+
+
+def _sum(*arrays: Array) -> str:
+    total = hashlib.sha256()
+    for array in arrays:
+        total.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+    return total.hexdigest()
 
 
 def _put(target: int, block: Array, offset: int) -> None:
@@ -359,10 +458,17 @@ def _interval(volume: Volume) -> int:
 def _is_whole(plan: Plan, folder: str, number: int, digest: str) -> bool:
     """Whether the bytes of a chunk are those that the journal tells of."""
     chunk, length = plan.chunk(number), TRACE_HEADER + 4 * plan.volume.samples
+    if plan.cells is not None:
+        from moho.zarr_volume import part
+
+        try:
+            return _sum(*part(_part(plan, Path(folder)), chunk.slow, chunk.fast)) == digest
+        except (OSError, ValueError, KeyError):  # a chunk that is torn
+            return False
     places = _places(plan, Path(folder), chunk.slow, chunk.fast)
     total = hashlib.sha256()
-    with open(Path(folder, PART), "rb") as file:
-        for a, b in _runs(held := places[places >= 0]):
+    with open(_part(plan, Path(folder)), "rb") as file:
+        for a, b in stretches(held := places[places >= 0]):
             file.seek(HEADERS + int(held[a]) * length)
             left = (b - a) * length
             while left > 0 and (piece := file.read(min(left, 4 << 20))):
@@ -375,18 +481,18 @@ def _is_whole(plan: Plan, folder: str, number: int, digest: str) -> bool:
 
 
 def _stream(plan: Plan, kernel: Callable[[Block], Any], words: str) -> tuple[dict[str, Any], Totals]:
-    place = _PLACE.get() or Place(lambda: Path(tempfile.mkdtemp(prefix="moho-")))
+    place = _here()
     volume, started = plan.volume, time.monotonic()
     volume = replace(volume, path=str(Path(volume.path).resolve()), facts={}, view={})
     plan = replace(plan, volume=volume)
-    stamp = _stamp(volume)
+    stamped = _stamp(volume)
     folder = place.folder().resolve()
-    final = folder / STREAMED
-    identity = hashlib.sha256(repr((stamp, replace(plan, volume=volume), _described(kernel), words, _versions())).encode()).hexdigest()
+    final, growing = folder / plan.target, _part(plan, folder)
+    identity = hashlib.sha256(repr((stamped, replace(plan, volume=volume), _described(kernel), words, _versions())).encode()).hexdigest()
     records = _journal(folder, identity)
     if final.exists() and len(records) == len(plan):  # killed after the last chunk
         return _changes(volume, final, records)
-    if not (folder / PART).exists():
+    if not growing.exists():
         records = {}
     if not records:
         _begin(plan, folder, identity, words)
@@ -402,16 +508,16 @@ def _stream(plan: Plan, kernel: Callable[[Block], Any], words: str) -> tuple[dic
             tell(len(records), len(plan), time.monotonic() - started)
 
         left = [n for n in range(len(plan)) if n not in records]
-        if left and place.workers.scheduler:
-            _on_cluster(place.workers.scheduler, work, left, done, Path(volume.path), folder)
-        elif left:
-            _on_threads(place.workers.threads, work, left, done)
-    if _stamp(volume) != stamp:
+        _by(place.workers, work, left, done, Path(volume.path), folder)
+    if _stamp(volume) != stamped:
         raise DataError("E_CHANGED", f"{Path(volume.path).name} changed while it was worked on.")
     changes = _changes(volume, final, records)
-    with open(folder / PART, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(folder / PART, final)
+    if plan.cells is None:
+        with open(growing, "rb+") as file:
+            os.fsync(file.fileno())
+    else:
+        os.sync()
+    os.replace(growing, final)
     return changes
 
 
@@ -428,10 +534,9 @@ def _versions() -> list[str]:
 
 def _stamp(volume: Volume) -> tuple[int, int]:
     try:
-        stat = os.stat(volume.path)
+        return stamp(Path(volume.path))
     except OSError as error:
         raise DataError("E_NOT_FOUND", f"{Path(volume.path).name} is gone from {Path(volume.path).parent}.") from error
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _journal(folder: Path, identity: str) -> dict[int, dict[str, Any]]:
@@ -462,27 +567,47 @@ def _write_journal(folder: Path, identity: str, rows: Any = ()) -> None:
 def _begin(plan: Plan, folder: Path, identity: str, words: str) -> None:
     """The empty file with its headers, at its full length, and an empty journal."""
     volume = plan.volume
-    size = HEADERS + volume.traces * (TRACE_HEADER + 4 * volume.samples)
-    (folder / STREAMED).unlink(missing_ok=True)
-    (folder / PART).unlink(missing_ok=True)
+    cells = volume.traces if plan.cells is None else plan.lines * plan.run
+    size = HEADERS + cells * (TRACE_HEADER + 4 * volume.samples)
+    for name in FORMS.values():
+        for old in (folder / name, folder / f"{name}.part"):
+            shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
     if (free := shutil.disk_usage(folder).free) < size + (64 << 20):
         raise DataError("E_DISK", f"the result takes {size / 2**30:.2f} GiB and {free / 2**30:.2f} GiB is free on the disk of the project.")
     try:
-        if plan.gaps:
-            with open(folder / GRID, "wb") as grid:
-                np.lib.format.write_array(grid, _grid(volume, plan.lines, plan.run), allow_pickle=False)
-        with open(folder / PART, "wb") as file:
-            file.write(_heads(volume, words))
-            file.truncate(size)
+        grid = _grid(volume, plan.lines, plan.run) if plan.gaps else None
+        if grid is not None:
+            with open(folder / GRID, "wb") as kept:
+                np.lib.format.write_array(kept, grid, allow_pickle=False)
+        if plan.cells is None:
+            with open(_part(plan, folder), "wb") as file:
+                file.write(_heads(volume, words))
+                file.truncate(size)
+        else:
+            from moho.zarr_volume import create
+
+            create(_part(plan, folder), volume, _heads(volume, words), plan.cells, *_numbers(plan), grid)
         _write_journal(folder, identity)
     except OSError as error:
-        raise disk_error(error, folder / PART) from error
+        raise disk_error(error, _part(plan, folder)) from error
+
+
+def _numbers(plan: Plan) -> tuple[Array, Array]:
+    """The numbers of lines and of the traces on them, in the order of the grid."""
+    volume = plan.volume
+    if plan.gaps:
+        slow, fast = (np.arange(first, last + 1, step) for first, last, step in _spans(volume))
+        return slow, fast
+    names = (volume.sorting, "crossline" if volume.sorting == "inline" else "inline")
+    with opened(volume) as source:
+        heads = source.headers(np.arange(plan.lines) * plan.run), source.headers(np.arange(plan.run))
+    return heads[0][names[0]].astype(np.int64), heads[1][names[1]].astype(np.int64)
 
 
 def _heads(volume: Volume, words: str) -> bytes:
     """Textual header of our own, binary header of the input with IEEE floats and no stanzas behind."""
-    with open(volume.path, "rb") as file:
-        head = bytearray(file.read(HEADERS)[3200:])
+    with opened(volume) as source:
+        head = bytearray(source.head()[3200:])
     sign = ">" if volume.byte_order == "big" else "<"
     for byte, kind, value in ((3217, "H", _interval(volume)), (3221, "H", volume.samples), (3225, "h", 5), (3505, "h", 0)):
         if value < 1 << 16 and (value or byte == 3505):
@@ -519,11 +644,22 @@ def _changes(volume: Volume, final: Path, records: Mapping[int, Mapping[str, Any
     totals = Totals(
         volume.samples, total["traces"], total["dead"], total["bad_samples"], total["bad_traces"], math.sqrt(total["before"] / count),
         math.sqrt(total["after"] / count), math.sqrt(total["removed"] / count), total["sum"] / max(1, total["heard"]), low, high,
-        values[order], weights[order],
+        values[order], weights[order], tuple(row["more"] for row in rows if "more" in row),
     )  # fmt: skip
     ends = (min(low, 0.0), max(high, 0.0)) if total["dead"] else (low, high)
-    where = {"path": str(final), "streamed": True, "format_code": 5, "header_bytes": dict(volume.header_bytes) | {"first_trace": HEADERS + 1}}
+    code = 5 if final.name == STREAMED else 0
+    where = {"path": str(final), "streamed": True, "format_code": code, "header_bytes": dict(volume.header_bytes) | {"first_trace": HEADERS + 1}}
     return where | {"amplitude": ends}, totals
+
+
+def _by(
+    workers: Workers, work: Callable[[int], dict[str, Any]], numbers: Sequence[int], done: Callable[[Any], None], source: Path, folder: Path | None
+) -> None:
+    """Each number by the workers; `done` hears of each."""
+    if numbers and workers.scheduler:
+        _on_cluster(workers.scheduler, work, numbers, done, source, folder)
+    elif numbers:
+        _on_threads(workers.threads, work, numbers, done)
 
 
 def _on_threads(threads: int, work: Callable[[int], dict[str, Any]], numbers: Sequence[int], done: Callable[[Any], None]) -> None:
@@ -539,7 +675,7 @@ def _on_threads(threads: int, work: Callable[[int], dict[str, Any]], numbers: Se
 
 
 def _on_cluster(
-    address: str, work: Callable[[int], dict[str, Any]], numbers: Sequence[int], done: Callable[[Any], None], source: Path, folder: Path
+    address: str, work: Callable[[int], dict[str, Any]], numbers: Sequence[int], done: Callable[[Any], None], source: Path, folder: Path | None
 ) -> None:
     """Each number by a worker of a cluster; what a dying worker leaves is done by another."""
     from distributed import Client, as_completed
@@ -551,7 +687,7 @@ def _on_cluster(
         raise DataError("E_NOT_FOUND", f"no Dask scheduler answers at {address}: {error}", HERE) from error
     with client, client.as_current():
         client.wait_for_workers(1, timeout=30)
-        seen = client.run(_sees, str(source), str(folder))
+        seen = client.run(_sees, str(source), str(folder or ""))
         if blind := sorted(name for name, sees in seen.items() if not sees):
             words = f"the workers {', '.join(blind[:4])} do not see {source.name} or the folder of the run"
             raise DataError("E_PERM", f"{words}; a cluster needs a file system that all share.", HERE)
@@ -565,4 +701,4 @@ def _on_cluster(
 
 
 def _sees(source: str, folder: str) -> bool:
-    return os.access(source, os.R_OK) and os.access(folder, os.W_OK)
+    return os.access(source, os.R_OK) and (not folder or os.access(folder, os.W_OK))

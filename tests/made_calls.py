@@ -52,6 +52,11 @@ def sand() -> Well:
     return Well(depth=1000 + 0.15 * np.arange(400), curves=curves, well_name="A-1", reference="MD")
 
 
+def drilled() -> Well:
+    """The sand along a hole at 60 degrees."""
+    return replace(sand(), track=np.array([[0.0, 0, -20, 0], [1732.0508, 0, 980, 2000]]))
+
+
 def stations(observed: bool = False) -> Gravity:
     """A block's gravity on a square of 12 by 12 stations; observed: with heights, latitudes and the normal field, as the synthetic earth has it."""
     if observed:
@@ -282,6 +287,7 @@ CALLS: dict[str, Callable[[Path], Arguments]] = {
     "table_inspect": lambda _: {"table": table()},
     "assign_columns": lambda _: {"table": table(), "quantity": "observed gravity", "value": "g", "east": "lon", "north": "lat", "height": "elev_ft",
                                  "unit": "mGal"},
+    "crop_map": lambda _: {"data": stations(), "west": "200", "east": "900", "south": "100", "north": "800"},
     "crs_convert": lambda _: {"data": stations(True), "crs": "EPSG:32632"},
     "bandpass": lambda _: {"line": line(), "low": 10.0, "high": 50.0},
     "gain_agc": lambda _: {"line": line()},
@@ -294,6 +300,7 @@ CALLS: dict[str, Callable[[Path], Arguments]] = {
     "interpolate_traces": lambda _: {"line": gappy()},
     "migrate_poststack": lambda _: {"line": line(), "velocity": [2000.0]},
     "wavelet_estimate": lambda _: {"line": line()},
+    "cut_window": lambda _: {"data": one_station(), "start": 2.0, "end": 20.0},
     "remove_response": lambda _: {"waveforms": one_station(), "response": response(), "low": 0.5, "high": 30.0},
     "filter_waveforms": lambda _: {"waveforms": one_station(), "low": 1.0, "high": 10.0},
     "filter_rotate": lambda _: {"waveforms": one_station("velocity"), "back_azimuth": 40.0},
@@ -332,6 +339,7 @@ CALLS: dict[str, Callable[[Path], Arguments]] = {
     "prestack_avo": lambda _: dict(zip(("gather", "well"), angles(), strict=True)) | {"frequency": 25.0},
     "low_frequency_model": lambda _: {"line": line(), "wells": two_wells()},
     "blind_well_test": lambda _: {"wells": two_wells()},
+    "pick_first_breaks": lambda _: {"gather": shots()},
     "refraction_tomography": lambda _: {"picks": arrivals(), "error": 0.001, "iterations": 3},
     "fwi_2d": lambda _: {"shots": [shots()], "start": model(), "frequencies": [8.0], "iterations": 1, "source_frequency": 8.0},
     "gravity_mag_3d": lambda _: {"data": stations(), "error": 0.05, "cell": 200.0, "depth": 600.0},
@@ -347,11 +355,16 @@ CALLS: dict[str, Callable[[Path], Arguments]] = {
     "cluster_classify": lambda _: {"data": facies(), "k": 3},
     "pick_phases": lambda _: {"waveforms": [one_station()]},
     "detect_associate": lambda _: {"waveforms": by_station()},
+    "complete_well": lambda _: {"well": sand(), "tops": Table(columns={"top": np.array(["A"]), "depth_m": np.array([1020.0])})},
+    "well_depths": lambda _: {"well": drilled(), "to": "TVD"},
     "well_tie": lambda _: {"line": line(), "well": well()},
     "depth_convert": lambda _: {"data": horizon(), "velocity": 2500.0},
     "horizon_at_wells": lambda _: {"horizon": horizon(), "wells": two_wells(), "line": line()},
     "gravity_along_line": lambda _: {"stations": along(), "line": line()},
     "evidence_table": lambda _: {"results": reports()},
+    "search_literature": lambda _: {"question": "low-frequency model"},
+    "ask_literature": lambda _: {"question": "Why does impedance inversion need a low-frequency model?"},
+    "find_contradictions": lambda _: {"question": "window of automatic gain control"},
     "compare": lambda _: {"first": line(), "second": replace(line(), data=2 * line().data)},
     "plot_section": lambda _: {"line": line()},
     "plot_map": lambda _: {"grid": stations()},

@@ -13,7 +13,7 @@ from made_calls import CALLS, Arguments
 
 from moho.agent.registry import load_tools, prepare
 from moho.errors import MohoError, Refusal
-from moho.survey import KINDS, Data, Report
+from moho.survey import KINDS, Data, Report, noun
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = load_tools()
@@ -65,5 +65,5 @@ def test_data_of_another_kind_are_refused_with_what_there_is(name: str) -> None:
     other = next((kind for kind in KINDS.values() if not issubclass(kind, argument.kinds)), None)
     if other is None:
         return  # takes anything
-    with pytest.raises(Refusal, match=f"the project has none; it holds stranger \\({other.__name__}\\)"):
+    with pytest.raises(Refusal, match=f"the project has none; it holds stranger \\({noun(other)}\\)"):
         prepare(name, {}, {"stranger": other})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moho.agent.tools.coordinates import crs_convert
+from moho.agent.tools.coordinates import crop_map, crs_convert
 from moho.errors import Missing, Refusal
-from moho.survey import Gather, Gravity, Grid, Magnetics, Seismic, Table, Well
+from moho.survey import Catalogue, Gather, Gravity, Grid, Magnetics, Seismic, Table, Well
 
 
 def stations(**changes) -> Gravity:
@@ -119,3 +119,68 @@ def test_an_unknown_system_is_asked_for(data):
 def test_what_cannot_be_converted_is_refused(data, crs, source, error):
     with pytest.raises(error):
         crs_convert(data, crs, source)
+
+
+def lattice() -> Gravity:
+    x, y = (axis.ravel() for axis in np.meshgrid(100.0 * np.arange(12), 100.0 * np.arange(12)))
+    return Gravity(x=x, y=y, value=x + y, height=np.arange(144.0), line=np.repeat(np.arange(12), 12), quantity="residual", crs="EPSG:32735")
+
+
+def events(*longitude: float) -> Catalogue:
+    n = len(longitude)
+    return Catalogue(time=np.array([f"2020-01-0{k + 1}T00:00:00Z" for k in range(n)]), latitude=np.full(n, -30.0), longitude=np.array(longitude),
+                     depth=np.arange(float(n)), magnitude=np.full(n, 3.0), magnitude_type=np.full(n, "ML"))  # fmt: skip
+
+
+def test_a_window_keeps_what_is_inside_with_its_values_and_borders():
+    part = crop_map(lattice(), "250", "750 m", "0.3 km", "700")
+    assert isinstance(part, Gravity)
+    assert part.x is not None
+    assert (len(part.value), part.facts["kept"].value, part.facts["before"].value) == (25, 25, 144)
+    assert (part.value == part.x + part.y).all()
+    assert part.height is not None
+    assert part.line is not None
+    assert len(part.height) == len(part.line) == 25
+    assert part.facts["east"].value == [300.0, 700.0]
+    assert part.crs == "EPSG:32735"
+    half = crop_map(lattice(), south="600")
+    assert half.facts["kept"].value == 72
+    assert "beyond" not in " ".join(half.notes)
+    assert any("beyond the data on the west, north" in note for note in crop_map(lattice(), "-5", "300", "0", "9000").notes)
+
+
+def test_a_map_is_cut_at_its_nodes():
+    grid = bowl()
+    part = crop_map(grid, "410 km", "430000", "7010000", "7030000.0")
+    assert isinstance(part, Grid)
+    assert part.values.shape == (21, 21)
+    assert (part.values == grid.values[10:31, 10:31]).all()
+    assert (part.x[0], part.x[-1], part.y[0], part.y[-1]) == (410_000.0, 430_000.0, 7_010_000.0, 7_030_000.0)
+    assert (part.height, part.unit, part.crs) == (250.0, "mGal", "EPSG:32735")
+
+
+@pytest.mark.parametrize(("west", "east", "kept"), [("170", "-170", 2), ("170 E", "170 W", 2), ("20", "30 deg", 1), ("350", "10", 1)])
+def test_a_window_in_degrees_may_cross_a_meridian_where_longitudes_jump(west, east, kept):
+    part = crop_map(events(178.0, -179.0, 25.0, 359.0), west, east, "31 S", "29 S")
+    assert isinstance(part, Catalogue)
+    assert len(part.time) == len(part.magnitude_type) == kept
+
+
+@pytest.mark.parametrize(
+    ("data", "window", "error", "words"),
+    [
+        (lattice(), ("700", "300", None, None), Refusal, "easting 0 to 1100 and northing 0 to 1100 m"),
+        (lattice(), ("320", "380", "0", "500"), Refusal, "none of the 144 stations"),
+        (bowl(), ("410000", "410500", None, None), Refusal, "1 columns and 50 rows"),
+        (bowl(), ("400000", "404500", "7000000", "7004500"), Refusal, "empty in the window"),
+        (events(25.0), ("31", "26", None, None), Refusal, "reversed"),
+        (lattice(), ("26 deg", None, None, None), ValueError, "cannot be given in m"),
+        (lattice(), ("26 E", None, None, None), ValueError, "in metres"),
+        (events(25.0), ("26 N", None, None, None), ValueError, "E or W"),
+        (lattice(), (None, None, None, None), Missing, "easting 0 to 1100"),
+    ],
+)
+def test_windows_that_hold_nothing_or_are_reversed_are_refused_with_the_extent(data, window, error, words):
+    with pytest.raises(error) as refused:
+        crop_map(data, *window)
+    assert words in str(refused.value) + str(getattr(refused.value, "hint", ""))

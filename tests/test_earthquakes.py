@@ -44,6 +44,63 @@ def test_picks_agree_with_the_analyst(shared: Path, name: str) -> None:
     assert np.all(made.uncertainty < 0.2)
 
 
+@pytest.mark.parametrize("low", [1.0, 5.0])
+def test_faint_onsets_are_kept_where_three_stations_agree_and_their_uncertainty_is_honest(shared: Path, low: float) -> None:
+    rng, alone = np.random.default_rng(0), 0
+    errors: list[float] = []  # of the first pick of every station, in uncertainties
+    for file in sorted((shared / "seismology_ncedc_picks").glob("*.npz")):
+        record, p, _ = ncedc(file)
+        clean = record.stream.select(channel="*Z")[0]
+        size = 0.6 * np.std(clean.data[round(100 * p) : round(100 * p) + 100])
+        for _ in range(4):
+            network = []
+            for name in "ABC":
+                trace = clean.copy()
+                trace.stats.station = name
+                trace.data = trace.data + size * rng.normal(size=len(trace))
+                network.append(Waveforms(stream=obspy.Stream([trace])))
+            for stations in (network, network[:2]):  # two stations support nothing
+                try:
+                    made = pick_phases(stations, low, 20.0)
+                except Refusal:
+                    continue
+                if any("faint P picks" in note for note in made.notes):
+                    alone += len(stations) < 3
+                    first = [int(np.flatnonzero(made.station == name)[0]) for name in sorted(set(made.station.tolist()))]
+                    errors += [(made.time[i] - p) / made.uncertainty[i] for i in first]
+    assert alone == 0
+    assert len(errors) >= 20
+    assert np.quantile(np.abs(errors), 0.68) < 1.3
+    assert np.quantile(np.abs(errors), 0.9) < 2.6
+
+
+def test_noise_on_four_stations_gives_no_faint_picks() -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = [
+            Waveforms(stream=obspy.Stream([obspy.Trace(rng.normal(size=6000), {"station": name, "channel": "HHZ", "sampling_rate": 100})]))
+            for name in "ABCD"
+        ]
+        with pytest.raises(Refusal, match="no onset found"):
+            pick_phases(network, 5.0, 20.0)
+
+
+def test_four_p_picks_give_a_place_and_say_that_depth_is_not_resolved() -> None:
+    inside, deep, said = [], [], 0
+    for seed in range(40):
+        picks, truth = made_picks(seed, stations=4)
+        four = part(picks, [0, 1, 2, 3])
+        made = locate_event(four, VP, VP_VS)
+        inside.append(miss(four, truth)[1] < 1)
+        unresolved = any(words in note for note in made.notes for words in ("depth is not resolved", "ran to the surface", "not resolve the depth"))
+        said += unresolved
+        if not unresolved:
+            deep.append(abs(made.depth[0] - truth[2]) / made.facts["depth_error"].value)
+    assert np.mean(inside) > 0.85  # the 95 % ellipse
+    assert said > 5
+    assert np.mean(np.array(deep) < 2) > 0.85
+
+
 def onset_record(starts: list[float], horizontal: bool = True, station: str = "AAA") -> Waveforms:
     """Noise with decaying 8 Hz P on the vertical at `starts` and S two seconds later, five times larger, on the horizontals."""
     rng = np.random.default_rng(3)

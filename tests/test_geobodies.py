@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def test_a_body_on_a_section() -> None:
     assert plot.draw(made) is not None
 
 
+def test_blank_and_muted_zones_are_no_body_and_the_title_says_what_was_found() -> None:
+    line, body = section(), planted(0.3)[1][20].copy()
+    data = line.data.copy()
+    data[:, :20], data[5:9], data[30:44, 100:] = 0, 0, 1e-7 * np.random.default_rng(1).standard_normal((14, 20))
+    made = geobody_salt(replace(line, data=data), crossline=324, time=0.26)
+    found = made.arrays["body"][0].astype(bool)
+    assert not found[:, :20].any()
+    assert not found[5:9].any()
+    assert not found[30:44, 100:].any()
+    assert overlap(found, body) > 0.65
+    assert made.title.startswith(f"chaotic body, {100 * found.mean():.2g} % of the section")
+    assert any("% of the window is blank" in note for note in made.notes)
+
+
 def test_a_cube_too_large_is_refused_with_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(geobodies, "LARGEST", 1000)
     with pytest.raises(MohoError, match="40 x 48 x 120"):
@@ -101,6 +116,7 @@ def test_a_cube_too_large_is_refused_with_its_size(tmp_path: Path, monkeypatch: 
         (section(), {"top": 5.0, "base": 6.0}, "the data run from"),
         (Seismic(data=np.zeros((40, 100), np.float32), dt=0.004), {}, "dead"),
         (Seismic(data=np.full((40, 100), np.nan, np.float32), dt=0.004), {}, "NaN"),
+        (Seismic(data=np.random.default_rng(3).standard_normal((60, 200)).astype(np.float32), dt=0.004), {}, "chaotic all over, as noise is"),
         (Seismic(data=np.ones((4, 100), np.float32), dt=0.004), {}, "too small"),
     ],
 )

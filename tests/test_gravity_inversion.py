@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moho.agent.tools.gravity_inversion import _plan, _sensitivity, gravity_forward, gravity_mag_3d
+from moho.agent.tools.block_model import anomaly_width, planned
+from moho.agent.tools.gravity_inversion import _sensitivity, gravity_forward, gravity_mag_3d
 from moho.errors import Refusal
 from moho.survey import Gravity, Grid
 
@@ -57,7 +58,7 @@ def test_a_buried_block_is_found(block, density, error):
 
 
 def test_simpegs_sign_is_turned_and_its_prisms_are_harmonicas():
-    plan = _plan(stations(DEEP, 400.0), 100.0, 600.0)
+    plan = planned(stations(DEEP, 400.0), 100.0, 600.0)
     mesh, sensitivity = _sensitivity(plan)
     cell = 13 * 17 + 6 * 17 * plan.shape[1]
     east, north, up = mesh.cell_centers[cell]
@@ -84,6 +85,32 @@ def test_a_regional_that_is_still_in_the_data_is_taken_off():
     result = gravity_mag_3d(raised, 0.02, 200.0, 800.0)
     assert abs(result.facts["centre_x"].value - 1000) < 100
     assert any("plane through the" in note for note in result.notes)
+
+
+def test_the_width_of_the_anomaly_of_a_deep_point_is_one_and_a_half_depths():
+    x, y = (a.ravel() for a in np.meshgrid(50.0 * np.arange(41), 50.0 * np.arange(41)))
+    depth = 300.0
+    value = depth / ((x - 1000) ** 2 + (y - 1000) ** 2 + depth**2) ** 1.5
+    assert anomaly_width(x, y, value, 50.0) == pytest.approx(2 * 0.7664 * depth, rel=0.05)  # half the peak at 0.7664 of the depth
+
+
+def test_data_are_averaged_to_coarse_cells_and_too_coarse_ones_are_refused():
+    data = stations((900.0, 1150.0, 800.0, 1050.0, 100.0, 300.0), 400.0)
+    plan = planned(data, 160.0, 800.0)
+    assert len(plan.x) < 200
+    assert plan.spacing == 160
+    assert any("averaged to one a cell" in note for note in plan.notes)
+    with pytest.raises(Refusal, match=r"cells of 340 m are too coarse: the strongest anomaly \(.* mGal\) is 3.. m wide") as refused:
+        planned(data, 340.0, 800.0)
+    assert "crop_map" in refused.value.hint
+
+
+@pytest.mark.parametrize("nodes", [6, 7])
+def test_the_map_of_a_block_is_harmonicas_at_every_node(nodes):
+    grid = gravity_forward(200.0, 500.0, 300.0, 250.0, length=700.0, x=5e5, y=-120.0, nodes=nodes)
+    x, y = np.meshgrid(grid.x, grid.y)
+    truth = attraction(x, y, (5e5 - 150, 5e5 + 150, -470.0, 230.0, 200.0, 500.0), 250.0)
+    assert grid.values == pytest.approx(truth, rel=1e-9)
 
 
 def test_a_deep_small_block_pulls_like_a_point():

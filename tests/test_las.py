@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from moho.agent.tools.wells import las_inspect
 from moho.errors import DataError, Missing
 from moho.las import looks_like, read_las
 
@@ -131,6 +132,15 @@ def test_infinite_and_undeclared_nulls_are_said(write) -> None:
     well = read_las(write(las("100 1e999 2.5\n100.5 -9999 2.5\n101 1 2.5\n101.5 1 2.5\n")))
     assert np.isnan(well.curves["GR"].values[:2]).all()
     assert sum("taken as null" in note for note in well.notes) == 2
+
+
+@pytest.mark.parametrize("mark", ["-9999", "-999.25", "-999", "-999.9", "-9999.25", "-32768", "1e30"])
+@pytest.mark.parametrize("declared", ["-111.5", ""])
+def test_a_sentinel_the_header_does_not_declare_is_counted_and_never_averaged(write, mark: str, declared: str) -> None:
+    well = read_las(write(las(f"100 50 {mark}\n100.5 60 2.5\n101 {mark} {mark}\n101.5 70 2.5\n", null=declared)))
+    assert las_inspect(well).facts["GR_mean"].value == pytest.approx(60)
+    assert las_inspect(well).facts["RHOB_mean"].value == pytest.approx(2.5)
+    assert sum(note.startswith(("GR: 1 values", "RHOB: 2 values")) and "taken as null" in note for note in las_inspect(well).notes) == 2
 
 
 def test_f3_wells_are_in_si(shared: Path) -> None:

@@ -287,20 +287,30 @@ def test_the_field_of_a_date_is_used_and_an_unknown_one_asked_for():
     with pytest.raises(Missing) as missing:
         gravity_mag_3d(bare, noise=1.0)
     assert missing.value.about == ["inclination", "declination", "strength", "date"]
-    from moho.agent.tools.gravity_inversion import _plan
+    from moho.agent.tools.block_model import planned
     from moho.agent.tools.magnetic_inversion import _field
 
     placed = bare.made(x=bare.x + 4e5, y=bare.y + 5.5e6, crs="EPSG:32632")
-    (strength, dip, _), notes = _field(placed, _plan(placed, 200.0, None), None, None, None, "1997.6")
+    (strength, dip, _), notes = _field(placed, planned(placed, 200.0, None), None, None, None, "1997.6")
     assert strength == pytest.approx(48_000, rel=0.02)
     assert dip == pytest.approx(65.0, abs=2)
     assert any("IGRF-14" in note for note in notes)
+
+
+def test_cells_twice_the_spacing_make_no_hot_spots():
+    model = gravity_mag_3d(block(-30.0, (150.0, 450.0)), noise=1.0, cell=200.0, depth=1000.0)
+    assert model.facts["misfit"].value == pytest.approx(1.0, abs=0.05)
+    assert model.facts["moment"].value == pytest.approx(0.03 * 300**3, rel=0.35)
+    assert abs(model.facts["centre_depth"].value - 300) < 100
+    assert np.hypot(model.facts["centre_x"].value - 750, model.facts["centre_y"].value - 650) < 100
+    assert any("averaged to one a cell" in note for note in model.notes)
 
 
 @pytest.mark.parametrize(
     ("data", "arguments", "error"),
     [
         (block(65.0), {"error": 1.0}, ValueError),
+        (block(65.0, (50.0, 200.0)), {"noise": 1.0, "cell": 320.0}, Refusal),
         (block(65.0), {"noise": -1.0}, ValueError),
         (block(65.0), {"noise": 1e5}, Refusal),
         (block(65.0).made(quantity="total field"), {}, Refusal),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from moho.agent.tools.potential_fields import (
-    _overshoot,
     bouguer_terrain,
     continue_derive,
     gravity_disturbance,
@@ -184,12 +183,28 @@ def test_a_smooth_field_comes_back_between_the_stations():
     assert grid.inclination == 60.0
 
 
-def test_a_map_beyond_its_stations_says_so():
-    stations = np.array([0.0, 4.0, 10.0])
-    assert _overshoot(np.array([[np.nan, -1.0, 11.0]]), stations, "mGal") == []
-    (note,) = _overshoot(np.array([[np.nan, 1.0, 12.0]]), stations, "mGal")
-    assert "from 1 to 12 mGal" in note
-    assert "from 0 to 10 mGal" in note
+def test_a_map_that_overshoots_in_a_gap_says_so_and_is_cut_there():
+    x, y = np.random.default_rng(0).uniform(0, 20_000.0, (2, 400))
+    keep = np.abs(x - 10_000) > 1700
+    x, y = x[keep], y[keep]
+    value = np.where(x < 10_000, 50 * np.exp(-(((x - 8300) / 800) ** 2)), 0)
+    grid = grid_trend(Gravity(x=x, y=y, value=value, quantity="gravity disturbance"), 400.0)
+    (note,) = (note for note in grid.notes if "overshoot" in note)
+    assert "to 57.54 mGal, its stations only from 0 to 50 mGal" in note
+    rows, columns = np.nonzero(grid.values > value.max() + 0.1 * np.ptp(value))
+    distance = np.hypot(grid.x[columns][:, None] - x, grid.y[rows][:, None] - y).min(axis=1, initial=np.inf)
+    assert (distance < 500).all()
+    smooth = grid_trend(Gravity(x=x, y=y, value=np.sin(x / 4000), quantity="gravity disturbance"), 400.0)
+    assert not any("overshoot" in note or "is off by" in note for note in smooth.notes)
+
+
+def test_a_map_of_noise_says_that_it_is_a_guess_between_stations():
+    x, y = scattered()
+    value = np.random.default_rng(0).standard_normal(len(x))
+    grid = grid_trend(Gravity(x=x, y=y, value=value, quantity="gravity disturbance"), 500.0)
+    (note,) = (note for note in grid.notes if "is off by" in note)
+    assert f"off by {grid.facts['cross_validated'].value:.3g} mGal" in note
+    assert grid.facts["cross_validated"].value > 0.9
 
 
 def test_gaps_in_stations_missing_rows_and_repeats_are_told():

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from moho import plot
 from moho.agent.registry import execute, prepare
 from moho.agent.tools.quality import segy_geometry, segy_inspect, segy_read, trace_qc
 from moho.errors import Missing, Refusal
 from moho.segy import read_segy
 from moho.survey import Gather, Seismic, Volume
+from moho.units import show
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,35 @@ def test_geometry_of_a_made_line() -> None:
     assert report.facts["length"].value == pytest.approx(19 * 12.5)
     assert report.facts["spacing"].value == pytest.approx(12.5)
     assert report.facts["azimuth"].value == pytest.approx(36.8699, abs=1e-3)
+
+
+def test_the_peak_that_is_drawn_is_the_peak_that_is_told() -> None:
+    time = 0.004 * np.arange(500)
+    report = trace_qc(Seismic(data=np.tile(np.sin(2 * np.pi * 23.37 * time), (5, 1)).astype(np.float32), dt=0.004))
+    figure = plot.draw(report)
+    assert figure is not None
+    assert figure.parameters["peak"] == report.facts["peak_frequency"].value  # type: ignore[attr-defined]
+    assert f"peak {show(report.facts['peak_frequency'].value)} Hz" in [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_a_flat_spectrum_has_no_peak_and_a_spike_is_named() -> None:
+    rng = np.random.default_rng(0)
+    white = rng.standard_normal((40, 300)).astype(np.float32)
+    report = trace_qc(Seismic(data=white, dt=0.004))
+    assert "peak_frequency" not in report.facts
+    assert report.notes[0].startswith("the spectrum is flat")
+    figure = plot.draw(report)
+    assert figure is not None
+    assert "peak" not in figure.parameters  # type: ignore[attr-defined]
+    assert not any("spike" in note for note in report.notes[1:])
+    spiked = np.array([np.convolve(trace, np.hanning(9), "same") for trace in white]).astype(np.float32)
+    assert "peak_frequency" in trace_qc(Seismic(data=spiked, dt=0.004)).facts
+    spiked[7, 200] = 1e4
+    report = trace_qc(Seismic(data=spiked, dt=0.004, cdp=101 + np.arange(40)))
+    assert "peak_frequency" not in report.facts
+    assert report.notes[0].startswith("one sample, on trace 108 at 0.8 s, holds 100 % of all energy: a spike")
+    spiked[7] = 100 * np.roll(spiked[8], 3)
+    assert "trace 108 holds" in trace_qc(Seismic(data=spiked, dt=0.004, cdp=101 + np.arange(40))).notes[0]
 
 
 def test_f3_geometry_and_inline(f3: Volume) -> None:

@@ -19,9 +19,8 @@ from moho.agent.act import perform
 from moho.agent.registry import prepare
 from moho.agent.replay import replay
 from moho.errors import Refusal
-from moho.interpretation import read_checkshots, read_tops, with_checkshots, with_tops
 from moho.project import Project, StepRecord
-from moho.survey import Array, Blocks, Catalogue, Grid, Horizon, Seismic, Well
+from moho.survey import Array, Blocks, Catalogue, Grid, Horizon, Seismic
 
 GLOBE = Geod(ellps="WGS84")
 
@@ -179,12 +178,32 @@ WELLS = ("F02-1", "F03-2", "F03-4", "F06-1")
 
 
 def joined(chain: Chain, folder: Path, name: str) -> str:
-    """A well with its checkshots and tops, kept in the run."""
-    well = chain.project.load(f"{name}_logs")
-    assert isinstance(well, Well)
-    well = with_checkshots(well, read_checkshots(folder / f"{name}_checkshot_TD.txt"))
-    well = with_tops(well, read_tops(folder / f"{name}_markers.txt"))
-    return str(chain.run.keep("well", {}, [f"{name}_logs"], well, seconds=0).result["name"])
+    """A well with its checkshots, tops and track, by the tools alone."""
+    given = {"checkshots": f"{name}_checkshot_TD.txt", "tops": f"{name}_markers.txt", "track": f"{name}.track"}
+    return chain("complete_well", well=f"{name}_logs", **{key: chain.add(folder / file) for key, file in given.items()}).name
+
+
+def test_f06_1_from_files_to_a_fair_tie_nine_hundred_metres_away(chain: Chain, shared: Path) -> None:
+    folder = shared / "seismic_f3"
+    line = chain("segy_read", data=chain.add(folder / "F3_very_small.sgy"), inline=210).name
+    chain.add(folder / "wells" / "F06-1_logs.las")
+    well = joined(chain, folder / "wells", "F06-1")
+    synthetic = chain("synthetic_seismogram", well=well, frequency="35 Hz", dt="4 ms")
+    assert "time from 17 checkshots" in synthetic.notes
+    limits = {"frequency": "35 Hz", "shift": "20 ms", "stretch": "1 %"}
+    whole = chain("well_tie", line=line, well=well, **limits)
+    assert whole["distance"] == pytest.approx(910, abs=1)
+    assert whole["window"] == [0.62, 1.2]  # to the last checkshot
+    assert whole["correlation"] > whole["chance"] + 0.05
+    assert whole["blind"] > 0.2
+    assert "a weak tie" in whole.notes
+    upper = chain("well_tie", line=line, well=well, top="0.6 s", base="1 s", **limits, draw=True)
+    assert upper["correlation"] > 0.5 > 0.4 > upper["chance"]
+    assert upper["blind"] > 0.35
+    assert "a fair tie" in upper.notes
+    assert abs(upper["shift"] - whole["shift"]) < 1.5
+    assert [-130 < step["phase"] < -95 for step in (whole, upper)] == [True, True]
+    assert chain("well_depths", well=upper.name, to="TVDSS")["change"] == [-28.64, -28.64]
 
 
 def test_f3_from_cube_to_impedance(chain: Chain, shared: Path) -> None:
@@ -214,9 +233,10 @@ def test_f3_from_cube_to_impedance(chain: Chain, shared: Path) -> None:
     blind = chain("blind_well_test", wells=wells, draw=True)
     assert blind["within_after"] > 0.75
     assert blind["correlation_after"] > blind["correlation_before"] + 0.1
-    assert blind["error_after"] < blind["error_before"]
+    assert blind["error_after"] < 0.7 * blind["error_before"]
     assert [blind[f"within_{name.replace('-', '_')}"] > 0.6 for name in WELLS] == [True] * 4
-    assert "weak prior" in blind.notes
+    assert [blind[f"logged_{name.replace('-', '_')}"] > 0.5 for name in WELLS] == [True] * 4
+    assert blind["correlation_after"] > 0.6
 
     model = chain("low_frequency_model", line=line.name, wells=wells)
     impedance = chain("poststack_impedance", line=line.name, well=wells[0], model=model.name, draw=True)
@@ -294,7 +314,7 @@ def test_unterhaching_swarm_from_records_to_hypocentres(chain: Chain, shared: Pa
 
     origin = swarm_stations(tmp_path / "stations.xml")
     stations = chain.add(tmp_path / "stations.xml")
-    found = []
+    found, faint = [], None
     for number, time in enumerate(times):
         cut = []
         for file in files:
@@ -303,9 +323,15 @@ def test_unterhaching_swarm_from_records_to_hypocentres(chain: Chain, shared: Pa
             stream.write(str(path), "MSEED")
             cut.append(chain.add(path))
         asked = {"waveforms": cut, "low": "5 Hz", "high": "20 Hz", "lta": "5 s", "response": stations}
-        if number == 1:
-            with pytest.raises(Refusal, match="no onset"):  # seen by three stations at 10 to 20 Hz, too faint to be picked at 5 to 20 Hz
+        if number == 1:  # too faint at 5 to 20 Hz, and told to use the band it was detected in: three stations trigger together there
+            with pytest.raises(Refusal, match="no onset found") as said:
                 chain("pick_phases", **asked)
+            assert "band and windows in which the event was detected" in str(said.value.hint)
+            picks = chain("pick_phases", **asked | {"low": "10 Hz"}, draw=True)
+            assert (picks["p_picks"], picks["s_picks"], picks["stations"]) == (3, 1, 3)
+            assert "3 faint P picks" in picks.notes
+            assert picks["median_uncertainty"] > 0.1
+            faint = chain("locate_event", picks=picks.name, **MODEL, draw=True)
             continue
         picks = chain("pick_phases", **asked, draw=number == 0)
         assert (picks["p_picks"], picks["s_picks"], picks["stations"]) == (4, 1, 4)
@@ -323,6 +349,14 @@ def test_unterhaching_swarm_from_records_to_hypocentres(chain: Chain, shared: Pa
         assert event["depth_error"] < 2
         found.append((place.latitude[0], place.longitude[0], place.depth[0]))
     assert np.abs(np.diff(found, axis=0)).max() < 0.2  # neighbours
+    assert faint is not None
+    azimuth, _, away = GLOBE.inv(faint.data.longitude[0], faint.data.latitude[0], found[0][1], found[0][0])
+    angle, km = np.radians(azimuth - faint["ellipse_azimuth"]), away / 1000
+    assert (km * np.cos(angle) / faint["ellipse_major_95"]) ** 2 + (km * np.sin(angle) / faint["ellipse_minor_95"]) ** 2 < 1  # the swarm is in it
+    assert faint["ellipse_major"] > 5  # and it is large, as four phases at three stations make it
+    assert faint.data.depth[0] == pytest.approx(found[0][2], abs=2 * faint["depth_error"])
+    assert "as many phases as unknowns" in faint.notes
+    assert "hardly hold the epicentre" in faint.notes
     rows = replay(chain.project, chain.run.id)
     assert len(rows) > 12
     assert all(row["same"] for row in rows), [row for row in rows if not row["same"]]
@@ -365,9 +399,9 @@ def test_southern_africa_from_table_to_density(chain: Chain, shared: Path, tmp_p
     assert distance.ravel()[near.argmax()] < 30_000
     assert near.max() > 30
 
-    part = table[table.a.between(26, 31) & table.b.between(-27, -23)]
-    part.set_axis(["longitude", "latitude", "height_sea_level_m", "gravity_mgal"], axis=1).to_csv(tmp_path / "bushveld.csv", index=False)
-    window = chain("bouguer_terrain", stations=chain.add(tmp_path / "bushveld.csv"))
+    bushveld = chain("crop_map", data=stations.name, west="26 E", east="31 E", south="27 S", north="23 S")
+    assert bushveld["kept"] == int((table.a.between(26, 31) & table.b.between(-27, -23)).sum())
+    window = chain("bouguer_terrain", stations=bushveld.name)
     assert "taken out first" in window.notes
     local = chain("grid_trend", stations=window.name, spacing="30 km", degree=1)
     model = chain("gravity_mag_3d", data=local.name, cell="30 km", depth="90 km", draw=True)
@@ -385,15 +419,17 @@ def test_southern_africa_from_table_to_density(chain: Chain, shared: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_raglan_body_lies_where_the_published_model_has_it(chain: Chain, shared: Path, tmp_path: Path) -> None:
-    head, *rows = (shared / "magnetic_raglan" / "obs.mag").read_text().splitlines()
-    kept = [row for row in rows[2:] if row.strip() and 2400 < float(row.split()[0]) < 4150 and 39_400 < float(row.split()[1]) < 41_300]
-    (tmp_path / "raglan.mag").write_text("\n".join([head, rows[0], str(len(kept)), *kept]) + "\n")
-    whole = chain("plot_map", grid=chain.add(shared / "magnetic_raglan" / "obs.mag"), draw=True)
+def test_raglan_body_lies_where_the_published_model_has_it(chain: Chain, shared: Path) -> None:
+    survey = chain.add(shared / "magnetic_raglan" / "obs.mag")
+    whole = chain("plot_map", grid=survey, draw=True)
     assert whole["points"] == 1638
     assert "total field anomaly (nT)" in whole.axes
-    model = chain("gravity_mag_3d", data=chain.add(tmp_path / "raglan.mag"), cell="80 m", depth="800 m", draw=True)
-    assert model["data"] == len(kept)
+    with pytest.raises(Refusal, match="wide at half its height"):
+        chain("gravity_mag_3d", data=survey, cell="500 m")
+    part = chain("crop_map", data=survey, west="2.4 km", east="4.15 km", south="39.4 km", north="41.3 km")
+    assert part["kept"] == 330
+    model = chain("gravity_mag_3d", data=part.name, cell="80 m", depth="800 m", draw=True)
+    assert model["data"] == 330
     assert (model["inclination"], model["declination"], model["intensity"]) == (83, -32, 60_000)
     # centre of the published 1997 model's strongest body above half its largest susceptibility
     assert np.hypot(model["centre_x"] - 3364, model["centre_y"] - 40_399) < 150

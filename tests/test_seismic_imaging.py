@@ -54,11 +54,19 @@ def test_one_plane_wave_goes_and_the_other_stays() -> None:
     assert decibel(only - NOISE, REFLECTION) < -30
 
 
-def test_keep_and_remove_add_up_and_the_filter_is_linear() -> None:
+def test_keep_and_remove_add_up_and_the_filter_scales() -> None:
     line = section(NOISE + REFLECTION)
     kept, removed = (fk_filter(line, fastest=1500, action=action).data for action in ("keep", "remove"))  # type: ignore[arg-type]
     assert kept + removed == pytest.approx(line.data, abs=2e-6)
     assert fk_filter(section(3 * line.data), fastest=1500).data == pytest.approx(3 * removed, abs=1e-5)
+
+
+def test_a_sum_is_filtered_as_its_parts_are_away_from_the_ends() -> None:
+    parts = REFLECTION, NOISE + 0.3 * np.random.default_rng(0).standard_normal(NOISE.shape)
+    one, two, both = (fk_filter(section(part), fastest=1500).data.astype(float) for part in (*parts, parts[0] + parts[1]))
+    off = np.sqrt(np.mean((both - one - two) ** 2, axis=1)) / np.sqrt(np.mean(both**2))
+    assert off[12:-12].max() < 0.01
+    assert 0.01 < max(off[0], off[-1]) < 0.3  # the line is continued by what it holds itself
 
 
 def test_one_side_of_the_fan() -> None:

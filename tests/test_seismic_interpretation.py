@@ -109,6 +109,13 @@ def test_horizon_ends_where_the_reflector_ends() -> None:
     horizon = track_horizon(Seismic(data=data.astype(np.float32), dt=DT), 61, 0.6)
     assert np.isfinite(horizon.time[:88]).all()
     assert np.isnan(horizon.time[100:]).all()
+    (broken,) = horizon.facts["broken_at"].value
+    assert 89 <= broken <= 101
+    assert any(f"it broke at CDP {broken}" in note for note in horizon.notes)
+    assert horizon.confidence is not None
+    assert horizon.confidence[60] == pytest.approx(1)
+    assert (horizon.confidence[:85] > 0.9).all()
+    assert not horizon.confidence[100:].any()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 3])
@@ -151,6 +158,18 @@ def test_planted_faults_are_found(seed: int) -> None:
     dips = dict(zip(result.facts["fault_cdp"].value, result.facts["fault_dip"].value, strict=True))
     assert [dips[n] for n in sorted(dips)] == pytest.approx([90 - np.degrees(np.arctan(0.3)), 90 + np.degrees(np.arctan(0.25))], abs=2)
     assert area_under_curve(result.data, distance < 2) > 0.98
+
+
+@pytest.mark.parametrize("seed", [80, 81])
+def test_the_velocity_shadow_of_a_fault_is_said_to_be_one_and_begins_at_the_fault(seed: int) -> None:
+    made = earth(seed)
+    result, fault = fault_likelihood(made.section), made.truth["faults"][0]
+    cdp, middle, length = (result.facts[key].value[0] for key in ("fault_cdp", "fault_time", "fault_length"))
+    note = next(note for note in result.notes if note.startswith("upright over a long time"))
+    assert str(cdp) in note
+    times = made.section.times
+    assert cdp == pytest.approx(np.interp(middle - 0.5 * length, times, fault["cdp_at_time"]), abs=6)
+    assert abs(cdp - np.interp(middle, times, fault["cdp_at_time"])) > 6  # not where the fault is at that depth
 
 
 def test_unfaulted_layers_have_no_faults() -> None:

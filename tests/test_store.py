@@ -23,6 +23,7 @@ from moho.survey import (
     Gravity,
     Grid,
     Horizon,
+    Literature,
     LogFile,
     Magnetics,
     MTSounding,
@@ -99,6 +100,7 @@ def one_of_each() -> dict[str, Data]:
             **SEEN,
         ),
         DCSurvey(a=N, b=np.full(4, np.inf), m=N + 2, n=N + 3, value=N + 1, error=N + 1, **SEEN),
+        Literature(title="Literature on gain", citations=({"key": "abcdef", "title": "Gain", "where": "p. 3", "quote": "AGC.", "source": "a.pdf"},)),
         LogFile(
             path="a/b.dlis", frames=("1", "2"), rows=np.array([3, 4]), index=np.array(["DEPT (m, depth)", "TIME (s, time)"]),
             spacing=np.array(["", ""]),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from moho.agent.tools.tables import assign_columns, table_inspect
-from moho.errors import Missing, Refusal
+from moho.columns import normal_gravity
+from moho.errors import DataError, Missing, Refusal
 from moho.survey import Catalogue, Gravity, Grid, Magnetics, Picks, Table
 
 
@@ -110,9 +111,21 @@ def test_what_only_the_person_knows_is_asked():
         ({"lat": np.full(4, -33.0), "lon": np.full(4, 18.0)}, {}, Refusal, "same coordinates"),
         ({"g": np.full(4, np.nan)}, {}, Refusal, "no row"),
         ({"g": np.full(4, 979600.0)}, {}, Refusal, "all 4 values"),
+        ({"g": np.array([9.796, 9.797, 9.798, 9.799])}, {}, Refusal, "In m/s2 the numbers would fit"),
+        ({"g": np.array([979600.0, np.nan, 0.0, 979620.0])}, {}, DataError, "row 3 of the table: 0 mGal"),
     ],
 )
 def test_columns_that_cannot_be_meant_are_turned_down(changes, arguments, error, words):
     usual = {"quantity": "observed gravity", "value": "g", "east": "lon", "north": "lat", "unit": "mGal"}
     with pytest.raises(error, match=words):
         assign_columns(table(**changes), **(usual | arguments))
+
+
+def test_heights_that_gravity_says_are_feet_are_asked_about() -> None:
+    latitude, metres = np.linspace(-34, -33, 30), np.linspace(0, 800, 30)
+    columns = {"lon": np.linspace(18, 19, 30), "lat": latitude, "level": metres / 0.3048, "g": normal_gravity(latitude) - 0.25 * metres}
+    named = {"quantity": "observed gravity", "value": "g", "east": "lon", "north": "lat", "unit": "mGal"}
+    with pytest.raises(Refusal, match="look like feet"):
+        assign_columns(Table(columns=columns), height="level", **named)
+    told = assign_columns(Table(columns=columns | {"level (ft)": columns["level"]}), height="level (ft)", **named)
+    assert told.height == pytest.approx(metres)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moho.columns import normal_gravity, role
+from moho.columns import normal_gravity, per_foot, role
 from moho.errors import DataError, Missing
 from moho.interpretation import (
     kind_of,
@@ -51,7 +51,8 @@ def unpacked(path: Path, to: Path) -> Path:
         ("gravity_mgal", ("observed gravity", "mGal")), ("height_sea_level_m", ("height", "m")), ("depth(m)", ("depth", "m")),
         ("Total Field Anomaly [nT]", ("total field anomaly", "nT")), ("LON", ("longitude", "")), ("line_and_segment", ("line", "")),
         ("Easting (m)", ("east", "m")), ("magnitude", ("magnitude", "")), ("GR", ("", "")),
-        ("bouguer_disturbance_mgal", ("Bouguer disturbance", "mGal")),
+        ("bouguer_disturbance_mgal", ("Bouguer disturbance", "mGal")), ("Gravity (mGal)", ("observed gravity", "mGal")),
+        ("FAA_mGal", ("free-air anomaly", "mGal")),
     ],
 )  # fmt: skip
 def test_roles_and_units_from_names(name: str, expected: tuple[str, str]) -> None:
@@ -195,6 +196,73 @@ def test_nulls_are_counted_and_their_rows_left_out(write) -> None:
     assert np.isnan(data.height[2])
     assert any("1 values of -99999 are taken as null" in note for note in data.notes)
     assert any("2 of 5 rows" in note for note in data.notes)
+
+
+def survey(*, feet: bool = False, header: str = "longitude,latitude,height,gravity_mgal", above: str = "", **cells: str) -> str:
+    """20 stations from 100 to 1240 m whose gravity falls by 0.2 mGal a metre; `row5_3="x"` replaces a cell of row 5."""
+    rows = []
+    for k in range(20):
+        latitude, height = -34 + 0.03 * k, 100 + 60.0 * k
+        value = float(normal_gravity(np.array(latitude))) - 0.2 * height
+        row = [f"{18 + 0.1 * k:.3f}", f"{latitude:.3f}", f"{height / 0.3048 if feet else height:.2f}", f"{value:.3f}"]
+        for name, cell in cells.items():
+            at, column = name.removeprefix("row").split("_")
+            if int(at) == k + 1:
+                row[int(column)] = cell
+        rows.append(",".join(row))
+    return "\n".join([*above.splitlines(), header, *rows]) + "\n"
+
+
+@pytest.mark.parametrize("mark", ["-9999", "9999.9", "-999", "1e30", "-1.0e+32", "99999"])
+def test_marks_for_missing_values_are_no_data(write, mark: str) -> None:
+    data = read_table(write(survey(row5_3=mark, row9_3=mark, row7_2="-99999", row8_2="-9999")))
+    assert isinstance(data, Gravity)
+    assert len(data.value) == 18
+    assert data.height is not None
+    assert np.isnan(data.height).sum() == 2
+    assert any(note == f"gravity_mgal: 2 values of {float(mark):g} are taken as null, the first on line 6." for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ({"row5_3": "0", "row9_3": "9.79"}, r"column gravity_mgal, row 5 of the table: 0 mGal is no observed gravity, and 1 more such rows"),
+        ({"row5_1": "95"}, r"latitude reaches 95 deg: row 5 of the table has 95"),
+        ({"row5_0": "18E", "row6_0": "19E"}, r"line 6, column longitude: '18E' among numbers \(2 such of 20\)"),
+    ],
+)
+def test_the_first_bad_cell_is_named_and_the_others_counted(write, cells: dict[str, str], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        read_table(write(survey(**cells)))
+
+
+@pytest.mark.parametrize(
+    ("above", "header"),
+    [
+        ("# heights in feet", "longitude,latitude,height,gravity_mgal"), ("# elevation (ft), gravity: mGal", "lon,lat,elev,gravity"),
+        ("", "lon,lat,elevation,gravity\ndeg,deg,ft,mGal"), ("", "lon,lat,elevation (ft),gravity (mGal)"),
+    ],
+)  # fmt: skip
+def test_feet_declared_anywhere_in_the_header_become_metres(write, above: str, header: str) -> None:
+    data = read_table(write(survey(feet=True, above=above, header=header)))
+    assert isinstance(data, Gravity)
+    assert data.height == pytest.approx(100 + 60.0 * np.arange(20), abs=0.01)
+
+
+def test_feet_that_nobody_declared_are_seen_in_gravity_itself(write) -> None:
+    assert isinstance(read_table(write(survey())), Gravity)
+    with pytest.raises(DataError, match="heights read as feet") as refused:
+        read_table(write(survey(feet=True)))
+    assert refused.value.code == "E_UNITS"
+    latitude, metres = np.full(30, -30.0), np.linspace(0, 800, 30)
+    value = normal_gravity(latitude) - 0.25 * metres
+    assert per_foot(value, latitude, metres) is None
+    assert per_foot(value, latitude, metres / 0.3048) == pytest.approx(-0.0762, abs=1e-4)
+
+
+def test_gravity_in_another_unit_than_its_name_says_is_refused_with_the_unit_that_fits(write) -> None:
+    with pytest.raises(DataError, match=r"In m/s2 the numbers would fit"):
+        read_table(write("longitude,latitude,height_m,gravity_mgal\n18.3,-34.1,32.2,9.7965612\n18.4,-34.0,592.5,9.7950821\n"))
 
 
 def test_repeated_header_is_left_out(write) -> None:

@@ -91,6 +91,46 @@ def test_stopped_and_resumed_it_ends_where_it_would_have(small, tmp_path):
         invert(plan, tmp_path)
 
 
+def test_killed_inside_a_band_it_ends_with_the_same_bytes(small, tmp_path, monkeypatch):
+    _, start, shots = small
+    plan = prepare([shots], start, [8.0], 3, None)
+    whole = invert(plan)
+    true, calls, killed = inversion._misfit, [], []
+
+    def counted(*given, **named):
+        if (tmp_path / "inversion.npz").exists() and not killed:
+            killed.append(1)
+            raise KeyboardInterrupt  # in the second iteration
+        calls.append(1)
+        return true(*given, **named)
+
+    monkeypatch.setattr(inversion, "_misfit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        invert(plan, tmp_path)
+    before = inversion.Progress.load(tmp_path / "inversion.npz", plan.fingerprint)
+    assert (before.band, before.iteration) == (0, 1)
+    again = invert(plan, tmp_path)
+    assert again.model.tobytes() == whole.model.tobytes()
+    assert again.history == whole.history
+    assert dump(inversion.result(plan, start, again)) == dump(inversion.result(plan, start, whole))
+    assert len(calls) == whole.evaluations + 1  # nothing was computed twice; the one more is the misfit before any step
+
+
+def test_a_source_estimated_from_the_records_brings_misfit_and_model_down_like_the_known_one(small):
+    true, start, shots = small
+
+    def error(model):
+        inside = np.s_[8:28, 4:16]
+        return float(np.sqrt(np.mean((model.data[inside] - true.data[inside]) ** 2)))
+
+    known, estimated = (fwi_2d([shots], start, [6.0, 10.0], 4, frequency) for frequency in (8.0, None))
+    for one, other in zip(known.facts["reductions"].value, estimated.facts["reductions"].value, strict=True):
+        assert other > 0.8 * one > 1
+    assert estimated.facts["misfit"].value < 1.5 * known.facts["misfit"].value
+    assert error(known) < 0.75 * error(start)
+    assert error(estimated) < 0.88 * error(start)  # the wavelet takes up part of what the model should: about half as far
+
+
 def test_a_result_is_continued_with_its_history(small):
     _, start, shots = small
     first = fwi_2d([shots], start, [8.0], 2, 8.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from moho.agent.tools.depth_conversion import depth_convert
-from moho.agent.tools.low_frequency import blind_well_test, low_frequency_model
+from moho.agent.tools.low_frequency import _same_tops, blind_well_test, low_frequency_model
 from moho.agent.tools.seismic_inversion import low_pass, poststack_impedance
 from moho.agent.tools.seismic_modelling import ricker, synthetic_seismogram
 from moho.agent.tools.ties import reflectivity, synthetic
@@ -322,8 +322,19 @@ def test_f3_wells_predict_a_blind_one(shared: Path) -> None:
     report = blind_well_test([f3(shared, name) for name in ("F02-1", "F03-2", "F03-4", "F06-1")])
     assert value(report, "within_after") > 0.75  # between the 14 tops that all share
     assert value(report, "correlation_after") > value(report, "correlation_before") + 0.1
-    assert value(report, "error_after") < value(report, "error_before")
-    assert any("weak prior" in note for note in report.notes)
+    assert value(report, "error_after") < 0.7 * value(report, "error_before")
+    assert value(report, "correlation_after") > 0.6  # of all they logged, chalk and Tertiary
+    assert value(report, "logged_after") > 0.68
+    assert value(report, "correlation_F03_4") > 0.75  # its chalk lies 0.2 s deeper than that of F03-2
+    assert value(report, "logged_share_F03_2") == pytest.approx(83, abs=3)  # no other well has a log in its chalk
+    assert any("CK at F03-2 = CKEK at F03-4" in note for note in report.notes)
+    assert any("predicts nothing" in note and "F03-2 17 %" in note for note in report.notes)
+
+
+def test_a_group_begins_with_its_shallowest_member() -> None:
+    pairs, said = _same_tops({"CK": 1.0, "FS 3": 0.5, "KNGL": 1.3}, {"CKGR (chalk)": 1.9, "CKEK": 1.7, "FS 3": 0.6, "FS": 0.1, "KN": 2.0})
+    assert sorted(pairs) == [(0.5, 0.6), (1.0, 1.7), (1.3, 2.0)]
+    assert sorted(said) == [("CK", "CKEK"), ("KNGL", "KN")]
 
 
 def test_the_fine_wavelet_passes_through_its_samples() -> None:

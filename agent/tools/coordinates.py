@@ -1,13 +1,14 @@
-"""Coordinates from one reference system to another, by PROJ.
+"""Coordinates from one reference system to another, by PROJ; and what lies in a window of the map.
 
 Only horizontal coordinates change: heights keep their datum, and the result says which. Maps are interpolated onto a regular grid
-in the new system; everything else keeps its points and order.
+in the new system; everything else keeps its points and order. A window is cut in the coordinates that the data have.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -15,8 +16,8 @@ import numpy as np
 from moho.agent.registry import Cost, tool
 from moho.columns import role
 from moho.errors import Missing, Refusal
-from moho.survey import UNKNOWN, Array, Data, Gather, Gravity, Grid, Magnetics, Seismic, Table, Well
-from moho.units import Metres, Quantity
+from moho.survey import UNKNOWN, Array, Catalogue, Data, Gather, Gravity, Grid, Magnetics, Seismic, Table, Well
+from moho.units import Metres, Quantity, Unit, parse
 
 EXAMPLES = "EPSG:4326 for degrees of WGS84, EPSG:32735 for UTM zone 35S"
 CLOSED = 1e-3  # m, what a point may be off after going there and back
@@ -151,7 +152,11 @@ def crs_convert(
         x, y, off = change.points(np.array([data.x]), np.array([data.y]))
         facts, notes = _words(change, x, y, off, 1)
         notes.append(f"depths are untouched, reference {data.reference}")
-        return data.made(facts, tuple(notes), x=float(x[0]), y=float(y[0]), crs=change.target)
+        moved = data.track
+        if moved is not None:
+            east, north, _ = change.points(moved[:, 0], moved[:, 1])
+            moved = np.column_stack([east, north, moved[:, 2:]])
+        return data.made(facts, tuple(notes), x=float(x[0]), y=float(y[0]), crs=change.target, track=moved)
     pairs = (("x", "y"),) if isinstance(data, Seismic) else (("source_x", "source_y"), ("receiver_x", "receiver_y"))
     changes: dict[str, Array] = {}
     worst, first = 0.0, None
@@ -322,3 +327,150 @@ def _table(data: Table, change: _Change) -> Table:
     facts, notes = _words(change, x, y, off, len(x))
     notes.append(f"{first} and {second} are kept; {names[0]} and {names[1]} are new; all other columns, heights too, are untouched")
     return data.made(facts, tuple(notes), columns={**data.columns, **dict(zip(names, (x, y), strict=True))})
+
+
+# Windows --------------------------------------------------------------------------------------------------------------
+
+
+SIDES = {"west": ("w", -1.0), "east": ("e", 1.0), "south": ("s", -1.0), "north": ("n", 1.0)}
+
+
+@tool(
+    discipline="any",
+    stage="processing",
+    say=(
+        "crop {data} to {west} to {east} and {south} to {north}",
+        "Cut {data} to the window west {west}, east {east}, south {south}, north {north}",
+        "keep only the part of {data} between {west} and {east}, {south} and {north}",
+        "subset {data}: x {west}..{east}, y {south}..{north}",
+        "window the map {data}, easting {west} to {east}, northing {south} to {north}",
+        "clip {data} to W{west} E{east} S{south} N{north} pls",
+        "I only want the stations of {data} inside {west}/{east}/{south}/{north}",
+        "cut out the area from {west} to {east} longitude and {south} to {north} latitude of {data}",
+        "events of {data} within {west} {east} {south} {north} only",
+        "throw away everything of {data} south of {south}",
+        "zoom {data} on the anomaly, {west} to {east} by {south} to {north}, and drop the rest",
+        "please to take from {data} only region {west}, {east}, {south}, {north}",
+    ),
+    reference="Wessel et al. 2019, The Generic Mapping Tools version 6, Geochemistry Geophysics Geosystems 20 (regions west/east/south/north)",
+    truth="of a lattice of 12 by 12 stations 100 m apart a window of 250 to 750 m keeps 5 by 5 with their values; the 180th meridian is no border",
+)
+def crop_map(
+    data: Gravity | Magnetics | Grid | Catalogue,
+    west: Annotated[str | None, "western border in the coordinates of the data, m or deg"] = None,
+    east: Annotated[str | None, "eastern border"] = None,
+    south: Annotated[str | None, "southern border"] = None,
+    north: Annotated[str | None, "northern border"] = None,
+) -> Gravity | Magnetics | Grid | Catalogue:
+    """The stations, nodes or events inside a window of the map, borders included; a side left out is open.
+
+    The window is in the data's own coordinates, degrees or metres ("26", "26 E", "27 S", "415 km"). In degrees a window may cross
+    the 180th meridian, and longitudes of 0 to 360 and of -180 to 180 are the same. Values, heights and order are untouched.
+    """
+    degrees = isinstance(data, Catalogue) or bool(data.geographic)
+    borders = {name: _border(name, written, degrees) for name, written in (("west", west), ("east", east), ("south", south), ("north", north))}
+    if all(border is None for border in borders.values()):
+        asked = "Which window: its western, eastern, southern and northern borders, in the coordinates of the data?"
+        raise Missing("west", f"{asked} {_extent(data, degrees)}", also=("east", "south", "north"))
+    x, y = (data.longitude, data.latitude) if isinstance(data, Catalogue) else (data.x, data.y) if isinstance(data, Grid) else data.coordinates()
+    inside_x = _between(x, borders["west"], borders["east"], ("west", "east"), degrees, data)
+    inside_y = _between(y, borders["south"], borders["north"], ("south", "north"), False, data)
+    if isinstance(data, Grid):
+        return _cropped(data, inside_x, inside_y, borders, degrees)
+    keep = inside_x & inside_y
+    what = "events" if isinstance(data, Catalogue) else "stations"
+    if not keep.any():
+        raise Refusal("E_GEOMETRY", f"none of the {len(keep)} {what} lies in the window {_window(borders, degrees)}.", _extent(data, degrees))
+    held = {field.name: getattr(data, field.name) for field in fields(data)}
+    changes: dict[str, Any] = {name: array[keep] for name, array in held.items() if isinstance(array, np.ndarray) and len(array) == len(keep)}
+    result = data.made(**changes)
+    facts = {
+        "kept": Quantity(int(keep.sum()), "", f"{what} kept"),
+        "before": Quantity(len(keep), "", f"{what} before"),
+    } | _sides(x[keep], y[keep], degrees) | result.summary()  # fmt: skip
+    notes = [f"window {_window(borders, degrees)}, borders included: {int(keep.sum())} of {len(keep)} {what}"]
+    if lost := int((~(np.isfinite(x) & np.isfinite(y))).sum()):
+        notes.append(f"{lost} {what} without coordinates are not in it")
+    return result.made(facts, (*notes, *_beyond(x, y, borders)))
+
+
+def _border(name: str, written: str | float | None, degrees: bool) -> float | None:
+    """One side in m or degrees; "27 S" is -27. ValueError where it is neither, or a letter of another side."""
+    if written is None:
+        return None
+    unit = Unit("deg" if degrees else "m")
+    if not isinstance(written, str):
+        return parse(written, unit, name)
+    text, sign = written.strip(), 1.0
+    if match := re.fullmatch(r"(.*?)\s*(?:\u00b0|deg(?:rees?)?)?\s*([NSEWnsew])(?:ast|est|outh|orth)?", text):
+        if not degrees:
+            raise ValueError(f"{name}: {written!r} is a longitude or latitude and these data are in metres; crs_convert turns one into the other")
+        letters = "ew" if name in ("west", "east") else "ns"
+        if match[2].lower() not in letters:
+            raise ValueError(f"{name} wants {' or '.join(letters.upper())} behind its degrees, got {written!r}")
+        text, sign = match[1], dict(SIDES.values())[match[2].lower()]
+    value = parse(text, unit, name)
+    return sign * abs(value) if sign < 0 else value
+
+
+def _between(values: Array, low: float | None, high: float | None, names: tuple[str, str], turn: bool, data: Any) -> Array:
+    """(point,) whether it lies from `low` to `high`; `turn`: they are longitudes. Refusal where the borders are the wrong way round."""
+    degrees = isinstance(data, Catalogue) or bool(data.geographic)
+    if low is not None and high is not None and not low < high and not (turn and low != high and (high - low) % 360 <= 180):
+        said = f"the window is reversed: {names[0]} {low:.10g} is not below {names[1]} {high:.10g}."
+        raise Refusal("E_GEOMETRY", said, _extent(data, degrees))
+    if turn and low is not None and high is not None and high - low < 360:
+        return np.asarray((values - low) % 360 <= (high - low) % 360)
+    bottom, top = -np.inf if low is None else low, np.inf if high is None else high
+    return np.asarray((values >= bottom) & (values <= top))
+
+
+def _cropped(data: Grid, inside_x: Array, inside_y: Array, borders: dict[str, float | None], degrees: bool) -> Grid:
+    """The nodes inside, which must be one block of at least two by two with a value."""
+    columns, rows = np.flatnonzero(inside_x), np.flatnonzero(inside_y)
+    if min(len(columns), len(rows)) < 2:
+        said = f"the window {_window(borders, degrees)} holds {len(columns)} columns and {len(rows)} rows of the map; two of each are needed."
+        raise Refusal("E_GEOMETRY", said, _extent(data, degrees))
+    if columns[-1] - columns[0] + 1 != len(columns):
+        raise Refusal("E_GEOMETRY", f"the window {_window(borders, degrees)} takes both ends of the map and not its middle.", _extent(data, degrees))
+    values = data.values[np.ix_(rows, columns)].copy()
+    if not np.isfinite(values).any():
+        raise Refusal("E_GEOMETRY", f"the map is empty in the window {_window(borders, degrees)}.", _extent(data, degrees))
+    x, y = data.x[columns].copy(), data.y[rows].copy()
+    spots = data.stations
+    if spots is not None:
+        within = (spots[:, 0] >= x[0]) & (spots[:, 0] <= x[-1]) & (spots[:, 1] >= y[0]) & (spots[:, 1] <= y[-1])
+        spots = spots[within].copy()
+    result = data.made(values=values, x=x, y=y, stations=spots)
+    facts = {
+        "kept": Quantity(int(values.size), "", "nodes kept"),
+        "before": Quantity(int(data.values.size), "", "nodes before"),
+    } | _sides(x, y, degrees) | result.summary()  # fmt: skip
+    note = f"window {_window(borders, degrees)}, borders included: {len(rows)} of {len(data.y)} rows, {len(columns)} of {len(data.x)} columns"
+    return result.made(facts, (note, *_beyond(data.x, data.y, borders)))
+
+
+def _sides(x: Array, y: Array, degrees: bool) -> dict[str, Quantity]:
+    unit, names = ("deg", ("longitude", "latitude")) if degrees else ("m", ("easting", "northing"))
+    ends = [[float(np.nanmin(axis)), float(np.nanmax(axis))] for axis in (x, y)]
+    return {"east": Quantity(ends[0], unit, f"{names[0]} range"), "north": Quantity(ends[1], unit, f"{names[1]} range")}
+
+
+def _window(borders: dict[str, float | None], degrees: bool) -> str:
+    unit = "deg" if degrees else "m"
+    return ", ".join(f"{name} {border:.10g} {unit}" for name, border in borders.items() if border is not None)
+
+
+def _extent(data: Any, degrees: bool) -> str:
+    """Where the data are, for a person who has to choose a window."""
+    x, y = (data.x, data.y) if isinstance(data, Grid) else (data.longitude, data.latitude) if degrees else (data.x, data.y)
+    names, unit = (("longitude", "latitude"), "deg") if degrees else (("easting", "northing"), "m")
+    spans = [f"{name} {np.nanmin(axis):.10g} to {np.nanmax(axis):.10g}" for name, axis in zip(names, (x, y), strict=True)]
+    return f"The data lie at {spans[0]} and {spans[1]} {unit}."
+
+
+def _beyond(x: Array, y: Array, borders: dict[str, float | None]) -> list[str]:
+    """A note on sides that reach beyond the data, where nothing was cut."""
+    ends = {"west": np.nanmin(x), "east": np.nanmax(x), "south": np.nanmin(y), "north": np.nanmax(y)}
+    open_ = [name for name, border in borders.items() if border is not None and SIDES[name][1] * (border - ends[name]) > 0]
+    return [f"the window reaches beyond the data on the {', '.join(open_)}: nothing was cut there"] if open_ else []

@@ -41,7 +41,7 @@ def curvature(
     """Curvature in 1/m (Gaussian in 1/m2), positive where the surface is an anticline, a dome or a ridge.
 
     From the quadratic surface fitted to the nodes around each node, with the full formulas of differential geometry, not those for
-    small dips: a sphere of radius R has mean, maximum and minimum 1/R, Gaussian 1/R^2. Most positive and most negative are twice the largest and
+    small dips: a sphere of radius R has mean, maximum and minimum 1/R, Gaussian 1/R^2. Most positive and most negative are the largest and
     smallest second derivative of the quadratic. Heights in a grid are positive up; horizons, depths and times count positive down. A
     surface in time needs a velocity. A horizon along a section gives its curvature in that plane.
     """

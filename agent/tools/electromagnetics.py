@@ -192,7 +192,7 @@ def _csem_forward(
         "resistivity model from the apparent resistivity and phase of {sounding}",
         "interpret MT sounding {sounding} with {layers} layers, {error} errors",
     ),
-    reference="Constable, Parker & Constable 1987, Occam's inversion, Geophysics 52; Jones 1983, Niblett-Bostick, Geophys. J. R. astr. Soc. 73",
+    reference="Constable, Parker & Constable 1987, Occam's inversion, Geophysics 52; Jones 1983, Niblett and Bostick, J. Geophys. 53",
     truth="two layers with 5 % noise come back within 10 %, inside the ranges stated",
 )
 def mt_1d(

@@ -18,6 +18,8 @@ from moho.units import Count, Fraction, Number, Quantity, TimeShift, Velocity
 
 LARGEST = 40_000_000  # samples of a window: about 3 GiB of work
 SALT = 4500.0  # m/s
+BLANK = 1e-3  # of the rms amplitude: what is weaker all about holds no reflection
+NOISE = 0.4  # chaos of the least chaotic tenth of a window of noise, at least
 
 
 @tool(
@@ -60,7 +62,8 @@ def geobody_salt(
     over a Gaussian of `scale` samples. Above the threshold (Otsu's without one) it is cleaned, its edge is laid by a watershed on the
     gradient of chaos between what is surely inside and surely outside, and the reach of the gradient filter, one sample, is
     taken off. Without a seed the largest body is taken. In time, volume needs the velocity of the body; 4500 m/s, salt, unless
-    given. Chaos is also found in gas clouds, slumps and noise.
+    given. Mutes, dead traces and blank zones take no part. A window that is chaotic all over, as noise is, is refused. Chaos is also found
+    in gas clouds, slumps and noisy zones.
     """
     window = _windowed(cube, (first_inline, last_inline), (first_crossline, last_crossline), top, base)
     notes = list(window.notes)
@@ -72,7 +75,10 @@ def geobody_salt(
     chaos, live = _chaos(data, scale)
     if not live.any():
         raise Refusal("E_DATA", "every trace of the window is dead.")
+    if (blank := 100 * (1 - float(live.mean()))) > 0.05:
+        notes.append(f"{blank:.3g} % of the window is blank, muted or at the edge of that: it was left out")
     held = chaos[live]
+    _layered(held)
     if threshold is None:
         from skimage.filters import threshold_otsu
 
@@ -97,7 +103,9 @@ def geobody_salt(
     notes.insert(0, f"texture scale {scale} samples and {_reach(scale):.1f} traces; chaos is no proof of salt: gas, slumps and noise are chaotic too")
     unit = "s" if window.domain == "time" else "m"
     labels = {"z": "two-way time (s)" if unit == "s" else "depth (m)", "across": "crossline" if window.three else "CDP", "along": "inline"}
-    title = f"salt body in {cube.title}".strip()
+    share = facts["share"].value
+    extent = f"{share:.2g} % of the {'cube' if window.three else 'section'}" + (" window" if data.size < _size(cube) else "")
+    title = f"{'chaotic' if float(chaos[body].mean()) >= 0.6 else 'hardly chaotic'} body, {extent}" + (f", in {cube.title}" if cube.title else "")
     return Report(title=title, facts=facts, notes=tuple(notes), arrays=arrays, drawing="geobody", labels=labels)
 
 
@@ -195,6 +203,25 @@ def _seed(window: _Window, inline: int | None, crossline: int | None, time: floa
     return place[0], place[1], place[2]
 
 
+def _size(cube: Volume | Seismic) -> int:
+    return int(cube.data.size) if isinstance(cube, Seismic) else int(np.prod(cube.shape, dtype=np.int64))
+
+
+def _layered(held: Array) -> None:
+    """Refuse a window whose texture is all of one kind and chaotic: noise, or a window inside the body."""
+    from skimage.filters import threshold_otsu
+
+    least = float(np.quantile(held, 0.1))
+    if least < NOISE:
+        return
+    level = float(threshold_otsu(held))
+    apart = float(held[held > level].mean() - held[held <= level].mean()) if held.min() < level < held.max() else 0.0
+    if apart < 0.25:
+        words = f"the window is chaotic all over, as noise is: nine tenths of it have a chaos above {least:.2f} (layers have less than {NOISE:g})"
+        hint = "Take a wider window with layers in it, or cleaner data."
+        raise Refusal("E_DATA", f"{words}, and its two classes differ by {apart:.2f} only.", hint)
+
+
 def _reach(scale: int) -> float:
     """Traces over which texture is averaged."""
     return max(1.0, scale / 2)
@@ -204,7 +231,7 @@ def _chaos(data: Array, scale: int) -> tuple[Array, Array]:
     """(1 - planarity of the structure tensor, where there is signal), both (inline, crossline, sample)."""
     from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-    live = np.abs(data).max(axis=2, keepdims=True) > 0
+    live = _heard(data, scale)
     level = np.sqrt(gaussian_filter1d(data**2, 4.0 * scale, axis=2, mode="nearest"))
     even = data / np.maximum(level, 1e-3 * max(float(level.max()), 1e-30))
     axes = [axis for axis in range(3) if data.shape[axis] > 1]
@@ -226,7 +253,22 @@ def _chaos(data: Array, scale: int) -> tuple[Array, Array]:
         values[i] = np.linalg.eigvalsh(tensor[i])
     first, second = values[..., -1], values[..., -2]
     planarity = np.divide(first - second, first + second, out=np.ones_like(first), where=first + second > 1e-12)
-    return np.where(live, 1 - planarity, 0).astype(np.float32), np.broadcast_to(live, data.shape)
+    return np.where(live, 1 - planarity, 0).astype(np.float32), live
+
+
+def _heard(data: Array, scale: int) -> Array:
+    """(inline, crossline, sample) bool: where the texture window lies in data that are no mute, dead trace or blank zone."""
+    from scipy.ndimage import maximum_filter, uniform_filter1d
+
+    overall = float(np.sqrt(np.mean(data.astype(np.float64) ** 2)))
+    if not overall > 0:
+        return np.zeros(data.shape, bool)
+    power = uniform_filter1d(data.astype(np.float64) ** 2, 2 * scale + 1, axis=2, mode="nearest")
+    blank = power <= (BLANK * overall) ** 2
+    if not blank.any():
+        return ~blank
+    wide = [2 * round(_reach(scale)) + 1 if axis < 2 and data.shape[axis] > 1 else 2 * scale + 1 if axis == 2 else 1 for axis in range(3)]
+    return np.asarray(~maximum_filter(blank, wide, mode="nearest"))
 
 
 def _body(chaos: Array, live: Array, level: float, scale: int, seed: tuple[int, int, int] | None, window: _Window) -> Array:
@@ -286,7 +328,7 @@ def _measured(window: _Window, chaos: Array, body: Array, velocity: float | None
     i, j = np.unravel_index(int(np.nanargmin(top)), top.shape)
     facts = {
         "samples": Quantity(int(body.sum()), "", "samples in the body"),
-        "share": Quantity(round(100 * float(body.mean()), 4), "%", "share of the window"),
+        "share": Quantity(round(100 * float(body.mean()), 4), "%", "share of the window that is the body"),
         "top": Quantity(round(float(np.nanmin(top)), 6), unit, "shallowest top of the body"),
         "base": Quantity(round(float(np.nanmax(base)), 6), unit, "deepest base of the body"),
         "top_crossline": Quantity(int(window.crosslines[j]), "", f"{'crossline' if window.three else 'CDP'} of the shallowest top"),

@@ -303,7 +303,7 @@ def _drift(hours: Array, gravity: Array, at_base: Array, name: str) -> tuple[Arr
         "RAPS of {grid} and the depths from its segments",
         "pls calculate depth with spectral analysis of map {grid}",
     ),
-    reference="Spector & Grant 1970, Statistical models for interpreting aeromagnetic data, Geophysics 35; Fedi et al. 1997, GJI 129",
+    reference="Spector & Grant 1970, Statistical models for interpreting aeromagnetic data, Geophysics 35; Fedi et al. 1997, Geophysics 62",
     truth="ensembles of sources at 600 and 1500 m: depth within 3 %",
 )
 def spectral_depth(

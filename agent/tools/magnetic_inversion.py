@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from moho.agent.guard import free_memory
-from moho.agent.tools.gravity_inversion import BODY, _body, _centre, _Plan, _plan, _scatter, smoothness
+from moho.agent.tools.block_model import BODY, Plan, centre_of, model_of, planned, scatter_of, smoothness, strongest_body, tensor_mesh
 from moho.agent.tools.magnetics import degrees_of, main_field, when
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Blocks, Grid, Magnetics
@@ -35,16 +34,13 @@ def invert(
     """Susceptibility (SI, z down) of blocks under the survey; `gravity_mag_3d` says the rest. Errors as there."""
     if noise is not None and noise <= 0:
         raise ValueError(f"noise must be above 0 nT, got {noise:g}")
-    plan = _plan(data, cell, depth)
-    if plan.bytes > 0.6 * (free := free_memory()):
-        needs = f"{len(plan.x)} data and {math.prod(plan.shape)} cells need {plan.bytes / 1e9:.2f} GB"
-        larger = plan.cell * (plan.bytes / (0.5 * free)) ** (1 / 3)
-        raise Refusal("E_LIMIT", f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.", f"Use cells of {larger:.3g} m or larger.")
+    plan = planned(data, cell, depth)
+    plan.check_memory()
     field, said = _field(data, plan, inclination, declination, strength, date)
     notes = [*plan.notes, *said]
     floor, share = noise, 0.0
     if floor is None:
-        scatter, span = _scatter(plan), float(np.ptp(np.percentile(plan.value, [2, 98])))
+        scatter, span = scatter_of(plan), float(np.ptp(np.percentile(plan.value, [2, 98])))
         floor, share = max(scatter, 0.01 * span), SHARE
         origin = "the scatter of data about their neighbours" if scatter >= 0.01 * span else f"1 % of the range (scatter {scatter:.3g} is less)"
         notes.append(f"error taken as {floor:.3g} nT ({origin}) with {100 * share:g} % of each value")
@@ -57,10 +53,10 @@ def invert(
     model, predicted, misfit = members[0]
     if float(model.max()) <= 0:
         raise Refusal("E_PHYSICS", "no positive susceptibility explains these data: the magnetisation is not induced, or the field is wrong.")
-    z, y, x = (np.arange(n + 1) * plan.cell + start for n, start in zip(plan.shape, (0.0, plan.corner[1], plan.corner[0]), strict=True))
-    centres = [_centre(values, x, y, z) for values, _, _ in members]
+    z, y, x = plan.edges
+    centres = [centre_of(values, x, y, z) for values, _, _ in members]
     depths = [centre[2] for centre in centres]
-    body, bodies = _body(model, BODY)
+    body, bodies = strongest_body(model, BODY)
     volume = float(model[body].sum() * plan.cell**3)
     if abs(misfit - 1) > 0.1:
         why = "no positive, induced model on this mesh fits better" if misfit > 1 else "the error is too large for these data"
@@ -104,7 +100,7 @@ def invert(
 
 
 def _field(
-    data: Magnetics | Grid, plan: _Plan, inclination: float | None, declination: float | None, strength: float | None, date: str | None
+    data: Magnetics | Grid, plan: Plan, inclination: float | None, declination: float | None, strength: float | None, date: str | None
 ) -> tuple[tuple[float, float, float], list[str]]:
     """Strength (nT), inclination and declination from grid north (deg) of the inducing field, and where they came from."""
     given = {"inclination": inclination, "declination": declination, "strength": strength}
@@ -133,7 +129,7 @@ def _field(
     return (power, dip_, azimuth_), notes
 
 
-def _convergence(plan: _Plan) -> float:
+def _convergence(plan: Plan) -> float:
     """How far grid north lies east of true north in the middle of the survey, deg; 0 where the CRS is not known."""
     if plan.crs == UNKNOWN:
         return 0.0
@@ -143,17 +139,14 @@ def _convergence(plan: _Plan) -> float:
     return float(Proj(plan.crs).get_factors(float(longitude[0]), float(latitude[0])).meridian_convergence)
 
 
-def _sensitivity(plan: _Plan, field: tuple[float, float, float]) -> tuple[Any, Array]:
+def _sensitivity(plan: Plan, field: tuple[float, float, float]) -> tuple[Any, Array]:
     """The SimPEG mesh (z up, top at 0) and (datum, cell) nT of total field anomaly per SI."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # SimPEG announces its own deprecations on import
-        import discretize
         from simpeg import maps
         from simpeg.potential_fields import magnetics
 
-        nz, ny, nx = plan.shape
-        origin = [plan.corner[0], plan.corner[1], -nz * plan.cell]
-        mesh = discretize.TensorMesh([np.full(n, plan.cell) for n in (nx, ny, nz)], origin=origin)
+        mesh = tensor_mesh(plan)
         points = np.column_stack([plan.x, plan.y, plan.height + 1e-3 * plan.cell])  # a hair above the top: not on a prism's face
         source = magnetics.UniformBackgroundField(
             [magnetics.Point(points, components="tmi")], amplitude=field[0], inclination=field[1], declination=field[2]
@@ -165,7 +158,7 @@ def _sensitivity(plan: _Plan, field: tuple[float, float, float]) -> tuple[Any, A
         return mesh, np.asarray(simulation.G)
 
 
-def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: Array, exponent: float, length: float) -> tuple[Array, Array, float]:
+def _solve(plan: Plan, mesh: Any, sensitivity: Array, sigma: Array, exponent: float, length: float) -> tuple[Array, Array, float]:
     """Model (z, y, x) in SI, predicted data in nT and phi_d/N; the trade-off is found by steps of its logarithm, each from the last model."""
     from scipy.optimize import minimize
 
@@ -216,6 +209,4 @@ def _solve(plan: _Plan, mesh: Any, sensitivity: Array, sigma: Array, exponent: f
         _, model, misfit = best
     susceptibility = scale * model
     predicted = np.asarray(sensitivity @ susceptibility, dtype=float)
-    nz, ny, nx = plan.shape
-    up = susceptibility.reshape(nz, ny, nx)  # discretize counts x first, z last and upward
-    return up[::-1].copy(), predicted, float(np.mean(((predicted - plan.value) / sigma) ** 2))
+    return model_of(plan, susceptibility), predicted, float(np.mean(((predicted - plan.value) / sigma) ** 2))

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from moho.agent.registry import Cost, tool
+from moho.agent.tools.block_model import buried_block
 from moho.agent.tools.potential_fields import _span, _value_facts, _whole
 from moho.agent.tools.spectrum import Spectrum, metric
 from moho.agent.tools.surfaces import not_constant, project
@@ -190,7 +191,7 @@ def igrf_anomaly(stations: Magnetics, date: Annotated[str, "date of the survey"]
         "make the lines of {stations} agree where they cross",
         "pls adjust the flight lines {stations} to tie {tie_lines}",
     ),
-    reference="Luyendyk 1997, Processing of airborne magnetic data, AGSO J. Australian Geology & Geophysics 17; Foster et al. 1970, Geophysics 35",
+    reference="Luyendyk 1997, Processing of airborne magnetic data, AGSO J. Australian Geology & Geophysics 17; Foster et al. 1970, J. Geophys. Res. 75",
     truth="planted offsets of 15 nT (standard deviation): the levelled field within 2 nT of the truth, crossings from over 9 to under 0.6 nT",
 )
 def level_lines(
@@ -438,28 +439,22 @@ def magnetic_forward(
     Induced magnetisation only, susceptibility x field / mu0, without demagnetisation; the anomaly is the change of the field
     along itself. Width is east, length north.
     """
-    if not depth_top < depth_base:
-        raise ValueError(f"depth_top must be less than depth_base, got {depth_top:g} and {depth_base:g} m")
-    if not 5 <= nodes <= 1001:
-        raise ValueError(f"nodes must be from 5 to 1001, got {nodes}")
     if susceptibility == 0:
         raise ValueError("a susceptibility of 0 makes no anomaly")
-    across = width if length is None else length
     if depth_top + height == 0:
         raise ValueError("the block touches the survey plane: give a depth_top or a height above 0")
+    block = buried_block(depth_top, depth_base, width, length, x, y, nodes, height)
     import harmonica
 
-    half = 2.5 * max(depth_base + height, width, across)
-    axis = np.linspace(-half, half, nodes)
-    east, north = np.meshgrid(x + axis, y + axis)
+    east, north = np.meshgrid(block.x, block.y)
     along = direction(inclination, declination)
     magnetisation = susceptibility * strength * 1e-9 / MU0  # A/m
-    prism = np.array([[x - width / 2, x + width / 2, y - across / 2, y + across / 2, -depth_base, -depth_top]])
     field = harmonica.prism_magnetic(
-        (east, north, np.full_like(east, height)), prism, tuple(np.array([magnetisation * part]) for part in along), field="b", parallel=False
-    )
+        (east, north, np.full_like(east, height)), block.prism[None], tuple(np.array([magnetisation * part]) for part in along),
+        field="b", parallel=False,
+    )  # fmt: skip
     value = np.asarray(sum(part * component for part, component in zip(along, field, strict=True)))
-    moment = magnetisation * width * across * (depth_base - depth_top)
+    moment = magnetisation * block.volume
     facts = {
         "peak": Quantity(float(value.flat[int(np.argmax(np.abs(value)))]), "nT", "largest anomaly"),
         "range": _span(value, "nT", "anomaly range"),
@@ -468,14 +463,14 @@ def magnetic_forward(
         "inclination": Quantity(float(inclination), "deg", "inclination"),
         "declination": Quantity(float(declination), "deg", "declination"),
     }
-    body = f"block {width:g} m east by {across:g} m north, {depth_top:g} to {depth_base:g} m deep, susceptibility {susceptibility:g} SI"
+    body = f"{block.words}, susceptibility {susceptibility:g} SI"
     notes = [f"{body}; field {strength:g} nT, inclination {inclination:g} deg, declination {declination:g} deg; survey {height:g} m above depth 0"]
     notes.append("induced magnetisation only: remanence is not in it")
     if susceptibility > 0.1:
         share = 100 * susceptibility / (1 + susceptibility)
         notes.append(f"at {susceptibility:g} SI the body demagnetises itself by up to {share:.0f} %; not modelled")
     return Grid(
-        title="magnetic block", facts=facts, notes=tuple(notes), values=value, x=x + axis, y=y + axis, quantity="total field anomaly", unit="nT",
+        title="magnetic block", facts=facts, notes=tuple(notes), values=value, x=block.x, y=block.y, quantity="total field anomaly", unit="nT",
         height=float(height), inclination=float(inclination), declination=float(declination), intensity=float(strength),
     )  # fmt: skip
 

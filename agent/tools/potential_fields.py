@@ -20,7 +20,7 @@ from moho.agent.tools.spectrum import Spectrum, good_length, metric
 from moho.agent.tools.surfaces import Splines, block_means, decluster, fit_trend, held_out, merge, near_stations, not_constant, project
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Gravity, Grid, Magnetics
-from moho.units import Degree, Degrees, Density, Inclination, Metres, Quantity
+from moho.units import Degree, Degrees, Density, Inclination, Metres, Quantity, as_length
 
 Measured = TypeVar("Measured", bound=Gravity | Magnetics)
 
@@ -29,6 +29,8 @@ CROWN = 2670.0  # kg/m3, the usual Bouguer density
 SEA_WATER = 1030.0  # kg/m3
 TERRAIN_RADIUS = 166_735.0  # m, outer radius of Hayford-Bowie zone O
 CELLS = 25_000_000  # nodes a grid may have
+DOUBT = 0.5  # cross-validated misfit over the deviation of the stations: beyond it the map is said to be a guess between them
+OVERSHOOT = 0.1  # of the range of the stations, that their map may leave it by
 SAMPLE = 20_000  # stations, about, that the misfit of a map is measured at
 LOW_INCLINATION = 15.0  # deg
 DOWNWARD_SPACINGS = 3.0  # grid spacings a field may be continued down by a plain filter
@@ -275,7 +277,8 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
     """A regular map of the stations in metres, less a polynomial trend where a degree is given.
 
     Trend by least squares, stations weighted against clustering; block means at the grid spacing (against aliasing); then
-    thin-plate splines, in overlapping squares where the blocks are many; nodes far from any station are masked. The
+    thin-plate splines, in overlapping squares where the blocks are many; nodes far from any station, and those that overshoot
+    away from stations, are masked. The
     smoothing and the cross-validated misfit come from holding out a tenth of the blocks.
     """
     import verde
@@ -341,11 +344,15 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
         fitted[some] = splines(x[some], y[some])
         if misfit is not None:
             facts["cross_validated"] = Quantity(misfit, unit, "cross-validated rms misfit at blocks held out")
-        notes.append(f"means of {len(block)} blocks of {spacing:g} m, then thin-plate splines; smoothing {smoothing:g}"
+            notes += _doubt(misfit, residual, unit, mean_spacing)
+        notes.append(f"means of {len(block)} blocks of {as_length(spacing)}, then thin-plate splines; smoothing {smoothing:g}"
                      + (" predicts held-out blocks best" if misfit is not None else ": too few blocks to choose it by"))
         notes += _outliers((residual - fitted)[some], unit)
+    grid, said = _cut_overshoot(grid, east, north, x, y, residual, max(median_spacing, spacing), unit)
+    notes += said
     empty, outside = 100 * float(np.isnan(grid).mean()), max(mean_spacing, spacing)
-    notes.append(f"nodes farther than {far:.4g} m from any station, or {outside:.4g} m outside them, are left empty ({empty:.1f} % of the map)")
+    apart = f"farther than {as_length(far)} from any station, or {as_length(outside)} outside them"
+    notes.append(f"nodes {apart}, are left empty ({empty:.1f} % of the map)")
     if not near.any():
         raise Refusal("E_DATA", f"no node at {spacing:g} m lies within {far:.4g} m of a station.")
     level = None if height is None or not np.isfinite(height).all() else float(height.mean())
@@ -353,7 +360,6 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
         notes.append(f"stations lie at {height.min():.0f} to {height.max():.0f} m; the map is taken to be at their mean, {level:.0f} m")  # type: ignore[union-attr]
 
     name = stations.quantity if degree is None else f"residual {stations.quantity}"
-    notes += _overshoot(grid, residual, unit)
     known = np.isfinite(fitted)
     facts = _value_facts(grid[np.isfinite(grid)], name, unit) | {
         "residual_rms": Quantity(float(np.sqrt(np.mean((residual - fitted)[known] ** 2))), unit, "rms of stations less map"),
@@ -690,20 +696,48 @@ def _outliers(misfit: Array, unit: str) -> list[str]:
     return [f"{len(odd)} stations differ from the map by more than {10 * scatter:.3g} {unit}, the worst by {worst:.3g}: steep ground or errors"]
 
 
-def _overshoot(grid: Array, values: Array, unit: str) -> list[str]:
-    """A note where the map leaves the range of its stations by more than a tenth of that range."""
-    low, high, bottom, top = (float(v) for v in (values.min(), values.max(), np.nanmin(grid), np.nanmax(grid)))
-    if max(low - bottom, top - high) <= 0.1 * (high - low) or high == low:
+def _doubt(misfit: float, residual: Array, unit: str, spacing: float) -> list[str]:
+    """A note where stations left out are predicted badly: what the map shows between stations is then a guess."""
+    deviation = float(np.std(residual))
+    if misfit <= DOUBT * deviation:
         return []
-    return [f"the map runs from {bottom:.4g} to {top:.4g} {unit}, its stations only from {low:.4g} to {high:.4g} {unit}: overshoot between stations"]
+    share = f"{100 * misfit / deviation:.0f} % of the {deviation:.3g} {unit} that the stations vary by"
+    said = f"between stations the map is off by {misfit:.3g} {unit} rms ({share})"
+    return [f"{said}: the stations, {as_length(spacing)} apart, are too sparse for this field, or noisy; trust no anomaly that rests on one station"]
+
+
+def _cut_overshoot(grid: Array, east: Array, north: Array, x: Array, y: Array, value: Array, reach: float, unit: str) -> tuple[Array, list[str]]:
+    """The map without the nodes beyond the range of the stations by more than OVERSHOOT of it and farther than `reach` from any, and notes."""
+    from scipy.spatial import KDTree
+
+    low, high = float(value.min()), float(value.max())
+    margin = OVERSHOOT * (high - low)
+    if margin == 0:
+        return grid, []
+    rows, columns = np.nonzero((grid < low - margin) | (grid > high + margin))  # not the empty ones
+    if not len(rows):
+        return grid, []
+    bottom, top = float(np.nanmin(grid)), float(np.nanmax(grid))
+    said = f"the map ran from {bottom:.4g} to {top:.4g} {unit}, its stations only from {low:.4g} to {high:.4g} {unit}: overshoot between stations"
+    distance, _ = KDTree(np.column_stack([x, y])).query(np.column_stack([east[columns], north[rows]]))
+    far = distance > reach
+    cut = grid.copy()
+    cut[rows[far], columns[far]] = np.nan
+    notes = []
+    if far.any():
+        notes.append(f"{int(far.sum())} of them, farther than {as_length(reach)} from any station, are left empty")
+    if not far.all():
+        notes.append(f"{int((~far).sum())} nodes nearer to a station are kept")
+    return cut, [f"{said} by more than {100 * OVERSHOOT:g} % of that range at {len(rows)} nodes; {'; '.join(notes)}"]
 
 
 def _sampling_notes(spacing: float, mean: float, median: float) -> list[str]:
-    stated = f"station spacing {mean:.4g} m on average (nearest neighbours {median:.4g} m in the median)"
+    stated = f"station spacing {as_length(mean)} on average (nearest neighbours {as_length(median)} in the median)"
     if spacing < 0.5 * min(mean, max(median, 1.0)):
-        return [f"{stated}: a grid of {spacing:g} m is finer than the data; wavelengths under {2 * mean:.4g} m are interpolation, not measurement"]
+        finer = f"a grid of {as_length(spacing)} is finer than the data"
+        return [f"{stated}: {finer}; wavelengths under {as_length(2 * mean)} are interpolation, not measurement"]
     if spacing > 2 * mean:
-        return [f"{stated}: at {spacing:g} m wavelengths under {2 * spacing:g} m are lost; the block means keep them from aliasing"]
+        return [f"{stated}: at {as_length(spacing)} wavelengths under {as_length(2 * spacing)} are lost; the block means keep them from aliasing"]
     return [stated]
 
 

@@ -9,10 +9,16 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from moho.agent.registry import tool
+from moho.agent.registry import Cost, tool
 from moho.errors import Missing, Refusal
 from moho.survey import Array, Gather, Report, Seismic, Volume
 from moho.units import Number, Percent, Quantity, TimeShift
+from moho.volumes import looking, measured
+
+
+def _qc_cost(line: Seismic | Gather | Volume, **given: Any) -> Cost:
+    """The pass over a volume reads it; nothing is written."""
+    return Cost(*looking(line, 0.05, 8)) if isinstance(line, Volume) else Cost(0.05e-6 * line.data.size, 24.0 * line.data.size)
 
 
 @tool(
@@ -176,6 +182,7 @@ def segy_geometry(data: Seismic | Gather | Volume) -> Report:
 @tool(
     discipline="seismic",
     stage="inspect",
+    cost=_qc_cost,
     reference="Yilmaz 2001, Seismic Data Analysis, SEG, sections 1.2 (amplitude spectra) and 1.5 (trace editing)",
     truth="a sine of 25 Hz peaks there within 0.02 Hz; NPRA holds 5 to 95 % of its energy in 8.5 to 40.3 Hz within 0.3",
     say=(
@@ -193,47 +200,50 @@ def segy_geometry(data: Seismic | Gather | Volume) -> Report:
     ),
 )
 def trace_qc(
-    line: Seismic | Gather,
+    line: Seismic | Gather | Volume,
     low_share: Annotated[Percent, "share of the energy below the band"] = 5,
     high_share: Annotated[Percent, "share of the energy below the top of the band"] = 95,
 ) -> Report:
-    """Peak frequency, the band that holds most energy, rms, and counts of dead, noisy, clipped and NaN.
+    """Peak frequency, the band that holds most energy, rms, and counts of dead, noisy, clipped and NaN; no peak where the spectrum is flat.
 
-    Spectrum: mean power of the Hann-tapered live traces. Noisy: rms more than five times above or below the median of the 11
-    live traces around. Clipped: samples at the largest absolute amplitude with a neighbour there too.
+    Spectrum: mean power of the Hann-tapered live traces; flat where no sixteenth of it holds twice the usual power, or less than half
+    of it: white noise, or a spike. A sample or a trace that holds most of the energy is named. Noisy: rms more than five times above
+    or below the median of the 11 live traces around. Clipped: samples at the largest absolute amplitude with a neighbour there too.
+    A volume is read once, chunk by chunk; its traces follow one another as in the file.
     """
     from scipy.ndimage import median_filter
 
-    from moho.agent.tools.seismic_processing import amplitudes
-
     if not low_share < high_share:
         raise ValueError(f"need low_share < high_share, got {low_share:g} and {high_share:g} %")
-    if line.data.shape[1] < 8:
-        raise Refusal("E_PHYSICS", f"{line.data.shape[1]} samples a trace are too few for a spectrum; it needs 8.")
-    nans = int((~np.isfinite(line.data)).sum())
-    data, live, notes = amplitudes(line)
-    frequency, power = _spectrum(data[live], line.dt)
-    peak = _peak(frequency, power)
+    samples = line.samples if isinstance(line, Volume) else line.data.shape[1]
+    if samples < 8:
+        raise Refusal("E_PHYSICS", f"{samples} samples a trace are too few for a spectrum; it needs 8.")
+    live, each, power, clipped, nans, notes = _volume_traces(line) if isinstance(line, Volume) else _line_traces(line)
+    frequency = np.fft.rfftfreq(samples, line.dt)
+    peak = None if _flat(power) else _peak(frequency, power)
     share = np.concatenate([[0.0], np.cumsum(power)]) / power.sum()
     edges = np.concatenate([[0.0], frequency + 0.5 * frequency[1]])
     band = [float(np.interp(level / 100, share, edges)) for level in (low_share, high_share)]
-    each = np.sqrt(np.einsum("ij,ij->i", data, data, dtype=np.float64) / data.shape[1])
     usual = median_filter(each[live], min(11, int(live.sum())), mode="nearest")
     noisy = np.flatnonzero(live)[(each[live] > 5 * usual) | (each[live] < usual / 5)]
     unit = "Hz" if _is_time(line) else "1/m"
     facts = {
-        "peak_frequency": Quantity(round(peak, 4), unit, "peak frequency"),
         "energy_band": Quantity([round(edge, 4) for edge in band], unit, f"band of {low_share:g} to {high_share:g} % of the energy"),
         "rms": Quantity(float(np.sqrt(np.mean(each[live] ** 2))), "", "rms amplitude"),
         "dead_traces": Quantity(int((~live).sum()), "", "dead traces"),
         "noisy_traces": Quantity(len(noisy), "", "noisy traces"),
-        "clipped": Quantity(_clipped(data), "", "clipped samples"),
+        "clipped": Quantity(clipped, "", "clipped samples"),
         "nan_samples": Quantity(nans, "", "NaN or infinite samples"),
     }
+    if peak is not None:
+        facts = {"peak_frequency": Quantity(round(peak, 4), unit, "peak frequency"), **facts}
+    else:
+        notes = ("the spectrum is flat: it has no peak frequency, as of white noise or of a spike, and the band says nothing of a signal", *notes)
+    notes = (*_dominant(line, live, each), *notes)
     if len(noisy):
-        numbers = line.numbers if isinstance(line, Seismic) else np.arange(1, len(data) + 1)
-        named = ", ".join(str(int(numbers[i])) for i in noisy[:20])
-        notes = (*notes, f"traces of unusual rms: {named}{' and more' if len(noisy) > 20 else ''}")
+        named = ", ".join(_names(line, noisy[:20]))
+        what = "traces (inline/crossline)" if isinstance(line, Volume) else "traces"
+        notes = (*notes, f"{what} of unusual rms: {named}{' and more' if len(noisy) > 20 else ''}")
     if unit == "1/m":
         notes = (*notes, "a depth section: frequencies are cycles a metre")
     if line.band is not None:
@@ -244,8 +254,88 @@ def trace_qc(
         notes=notes,
         arrays={"frequency": frequency, "power": power, "band": np.array(band)},
         drawing="spectrum",
-        labels={"x": f"frequency ({unit})"},
+        labels={"x": f"frequency ({unit})"} | ({"flat": "no peak: the spectrum is flat"} if peak is None else {}),
     )
+
+
+def _flat(power: Array) -> bool:
+    """Whether the sixteenths of a spectrum are alike: none twice its usual power, none under half of it."""
+    if len(power) < 34:
+        return False
+    parts = np.array([part.mean() for part in np.array_split(power[1:-1], 16)])
+    usual = float(np.median(parts))
+    return bool(parts.max() < 2 * usual and parts.min() > 0.5 * usual)
+
+
+def _dominant(line: Seismic | Gather | Volume, live: Array, each: Array) -> tuple[str, ...]:
+    """A warning where a sample, or one trace of many, holds so much of the energy that the spectrum is its own."""
+    energy = np.where(live, each, 0.0) ** 2
+    first = int(energy.argmax())
+    if not isinstance(line, Volume):
+        size = np.where(np.isfinite(line.data), np.abs(line.data), 0)
+        top = size.max(axis=1).astype(np.float64)
+        share = np.divide(top**2, energy * line.data.shape[1], out=np.zeros(len(top)), where=energy > 0)
+        whole = float(top[first] ** 2 / (energy.sum() * line.data.shape[1]))
+        if whole > 0.2:
+            at = line.t0 + line.dt * int(size[first].argmax())
+            return (f"one sample, on trace {_names(line, np.array([first]))[0]} at {at:.4g} s, holds {100 * whole:.0f} % of all energy: "
+                    "a spike rules this spectrum; take it out first",)  # fmt: skip
+        if float(np.median(share[live])) > 0.5:
+            return (f"one sample a trace holds {100 * float(np.median(share[live])):.0f} % of its energy: spikes rule this spectrum",)
+    if live.sum() > 4 and energy[first] > 0.5 * energy.sum():
+        name = _names(line, np.array([first]))[0]
+        return (f"trace {name} holds {100 * float(energy[first] / energy.sum()):.0f} % of all energy: the spectrum is that trace's",)
+    return ()
+
+
+def _line_traces(line: Seismic | Gather) -> tuple[Array, Array, Array, int, int, tuple[str, ...]]:
+    """((trace,) live, (trace,) rms, (frequency,) mean power of the live ones, clipped samples, NaN samples, what to note)."""
+    from moho.agent.tools.seismic_processing import amplitudes
+
+    nans = int((~np.isfinite(line.data)).sum())
+    data, live, notes = amplitudes(line)
+    return live, _rms(data), _power(data[live]) / int(live.sum()), _clipped(data), nans, notes
+
+
+def _volume_traces(volume: Volume) -> tuple[Array, Array, Array, int, int, tuple[str, ...]]:
+    """The same of all traces of a volume in the order of the file; only two numbers a trace are kept."""
+    parts = measured(volume, _of_chunk)
+    live, each = np.concatenate([part["live"] for part in parts]), np.concatenate([part["rms"] for part in parts])
+    nans, holed = sum(part["nans"] for part in parts), sum(part["holed"] for part in parts)
+    if nans == volume.traces * volume.samples:
+        raise Refusal("E_PHYSICS", f"all {nans} samples are NaN or infinite.", "Read the file again, or look at its sample format.")
+    if not live.any():
+        raise Refusal("E_PHYSICS", f"all {len(live)} traces are dead (zero).", "Look at the file with segy_inspect.")
+    top = max(part["top"] for part in parts)
+    clipped = sum(part["clipped"] for part in parts if part["top"] == top)
+    notes = [f"{nans} NaN or infinite samples in {holed} traces taken as zero"] if nans else []
+    notes += [f"{int((~live).sum())} dead traces stay dead"] if not live.all() else []
+    return live, each, sum(part["power"] for part in parts) / int(live.sum()), clipped, nans, tuple(notes)
+
+
+def _of_chunk(data: Array) -> dict[str, Any]:
+    """What is added up over the chunks of a volume."""
+    broken = ~np.isfinite(data)
+    nans, holed = int(broken.sum()), int(broken.any(axis=1).sum())
+    data[broken] = 0
+    live = data.any(axis=1)
+    found = {"live": live, "rms": _rms(data), "nans": nans, "holed": holed}
+    return found | {"power": _power(data[live]), "top": float(np.abs(data).max()), "clipped": _clipped(data)}
+
+
+def _rms(data: Array) -> Array:
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", data, data, dtype=np.float64) / data.shape[1]))
+
+
+def _names(line: Seismic | Gather | Volume, traces: Array) -> list[str]:
+    """What a person calls these traces."""
+    if isinstance(line, Volume):
+        from moho.segy_volume import opened
+
+        with opened(line) as source:
+            return [f"{int(head['inline'])}/{int(head['crossline'])}" for head in source.headers(traces)]
+    numbers = line.numbers if isinstance(line, Seismic) else np.arange(1, len(line.data) + 1)
+    return [str(int(numbers[i])) for i in traces]
 
 
 def _is_time(data: Seismic | Gather | Volume) -> bool:
@@ -357,8 +447,8 @@ def _intervals(gather: Gather) -> dict[str, Quantity]:
     return found
 
 
-def _spectrum(data: Array, dt: float) -> tuple[Array, Array]:
-    """(frequency, mean power) of the Hann-tapered traces."""
+def _power(data: Array) -> Array:
+    """(frequency,) power of the Hann-tapered traces together."""
     from scipy.fft import rfft
 
     samples = data.shape[1]
@@ -367,7 +457,7 @@ def _spectrum(data: Array, dt: float) -> tuple[Array, Array]:
     for start in range(0, len(data), 64):
         spectrum = rfft(data[start : start + 64] * taper, axis=1)
         power += np.sum(spectrum.real.astype(np.float64) ** 2 + spectrum.imag.astype(np.float64) ** 2, axis=0)
-    return np.fft.rfftfreq(samples, dt), power / len(data)
+    return power
 
 
 def _peak(frequency: Array, power: Array) -> float:

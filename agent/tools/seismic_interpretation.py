@@ -18,6 +18,8 @@ from moho.survey import Array, Horizon, Seismic, Volume
 from moho.units import Count, Number, Quantity, Seconds
 from moho.volumes import Block, trace_by_trace, with_neighbours
 
+FAULT_SECONDS = 2.0  # a million samples, at the usual scale
+UPRIGHT = 3.0  # deg from the vertical, as drawn: a fault, or the shadow of one in time
 BLOCK = 32  # traces worked on together: 500 samples of them fit a processor's cache
 
 
@@ -128,7 +130,8 @@ def track_horizon(
     side, steps are guided by the local dip (gradient structure tensor) and reach up to half a window a trace. Tracking ends
     where five traces running correlate below 0.4, and where the reflectors within three windows of the track do not match from one
     side of a trace to the other (correlation below 0.5), or match better shifted: a fault of more throw than the track can step over.
-    Each pick is moved to the peak or trough itself, between samples.
+    Each pick is moved to the peak or trough itself, between samples. The horizon's confidence is, trace by trace, the correlation of
+    the waveform about the pick with that about the seed, 0 where it is negative or nothing was tracked.
     """
     in_time(line, "a seed in seconds")
     data, live, notes = amplitudes(line)
@@ -155,10 +158,11 @@ def track_horizon(
     kept, breaks = _unbroken(data, at, kept, seed, half, live)
     kept &= live
     track = np.where(kept, line.t0 + line.dt * at, np.nan)
-    confidence = np.where(kept, confidence, 0.0)
+    alike = np.where(kept, np.clip(_seed_likeness(data, at, seed, half), 0, 1), 0.0)
     number = np.flatnonzero(kept)
     dip = float(np.polyfit(number, track[kept], 1)[0]) if len(number) > 1 else 0.0
-    weakest = int(number[confidence[kept].argmin()])
+    weakest, least = int(number[confidence[kept].argmin()]), int(number[alike[kept].argmin()])
+    ended = [i for i, reached in ((int(number[0]) - 1, number[0] == 0), (int(number[-1]) + 1, number[-1] == count - 1)) if not reached]
     facts = {
         "time_range": Quantity([round(float(track[kept].min()), 6), round(float(track[kept].max()), 6)], "s", "horizon time range"),
         "mean_time": Quantity(round(float(track[kept].mean()), 6), "s", "mean horizon time"),
@@ -166,7 +170,12 @@ def track_horizon(
         "dip": Quantity(round(1000 * dip, 5), "ms/trace", "mean dip of the horizon, positive down towards the last trace"),
         "seed_time": Quantity(round(float(track[seed]), 6), "s", "seed time after snapping"),
         "confidence": Quantity(round(float(confidence[kept].mean()), 4), "", "mean correlation between neighbouring traces"),
+        "seed_correlation": Quantity(round(float(alike[kept].mean()), 4), "", "mean correlation with the waveform of the seed"),
+        "lowest_correlation": Quantity(round(float(alike[least]), 4), "", "lowest correlation with the waveform of the seed"),
+        "lowest_cdp": Quantity(int(line.numbers[least]), "", "CDP of the lowest correlation with the seed"),
     }
+    if ended:
+        facts["broken_at"] = Quantity([int(line.numbers[i]) for i in ended], "", "CDP from which the horizon is not tracked")
     if line.dx:
         facts["gradient"] = Quantity(round(1e6 * dip / line.dx, 5), "ms/km", "mean dip of the horizon over distance")
     more = [words]
@@ -174,7 +183,13 @@ def track_horizon(
         more.append(f"weakest correlation {confidence[weakest]:.2f} at CDP {int(line.numbers[weakest])}: look there for a fault or a jump of event")
     if len(number) < count:
         span = [int(n) for n in line.numbers[number[[0, -1]]]]
-        more.append(f"tracked from CDP {span[0]} to {span[1]}; elsewhere the event is lost: neighbours no longer match, or a trace is dead")
+        why = "neighbours no longer match, or a trace is dead"
+        gone = [int(line.numbers[i]) for i in ended]
+        where = f"it broke at CDP {' and '.join(map(str, gone))}" if gone else "traces between them are left out"
+        more.append(f"tracked from CDP {span[0]} to {span[1]}; {where}: {why}")
+    if alike[least] < 0.5:
+        place = f"{alike[least]:.2f} at CDP {int(line.numbers[least])}"
+        more.append(f"the waveform is no longer the seed's: correlation {place}, {alike[kept].mean():.2f} on average; it may be another event there")
     for i, shift, match in breaks:
         words = f"lost at CDP {int(line.numbers[i])}: the reflectors beyond do not match those before"
         if match > 0.7 and abs(shift) > 2:
@@ -189,13 +204,14 @@ def track_horizon(
         cdp=line.numbers,
         x=line.x,
         y=line.y,
-        confidence=confidence,
+        confidence=alike,
     )
 
 
 @tool(
     discipline="seismic",
     stage="interpretation",
+    cost=passing(FAULT_SECONDS, 30),
     reference="Hale 2013, Methods to compute fault images, extract fault surfaces, and estimate fault throws, Geophysics 78, O33-O43",
     truth="planted faults within 3 traces and 2 degrees of dip, area under the curve over 0.98; none on unfaulted layers",
     say=(
@@ -211,21 +227,100 @@ def track_horizon(
         "highlight breaks in the reflectors of {line}",
     ),
 )
-def fault_likelihood(line: Seismic, scale: Annotated[Count, "smoothing along the fault, samples"] = 8) -> Seismic:
+def fault_likelihood(line: Seismic | Volume, scale: Annotated[Count, "smoothing along the fault, samples"] = 8) -> Seismic | Volume:
     """Fault likelihood of every sample, 0 to 1, and the strongest faults.
 
     Semblance of five traces along the local dip, its two sums smoothed along trial fault planes by a Gaussian of `scale` samples;
     the plane of least semblance s counts. The likelihood is 1 - (s / m)^8 where s lies three or more standard deviations below m,
     its mean along the layer, and less in proportion below that: a noisy layer is no fault, nor is
     anything where m is below 0.4. Faults are ridges longer than five times `scale`, 0.65 high in the mean, each fitted by a straight line.
+    In two-way time the pull-up or push-down under a slanting fault breaks reflectors along upright lines below its tip (fault shadow),
+    often more sharply than the fault does: upright faults are named in the notes, and only their upper end is to be believed.
+    A volume is worked on line by line, inlines or what its file is sorted by, each as a section of its own.
     """
-    from scipy.ndimage import maximum_filter
-
-    data, live, notes = amplitudes(line)
-    count, samples = data.shape
+    what = f"faults found on the {line.sorting}s, each counted on every line it crosses" if isinstance(line, Volume) else "faults found"
+    count, samples = (_run(line), line.samples) if isinstance(line, Volume) else line.data.shape
     if count < 8 or samples < 4 * scale:
         message = f"a section of {count} traces and {samples} samples is too small for faults at a scale of {scale} samples."
         raise Refusal("E_PHYSICS", message, f"It needs 8 traces and {4 * scale} samples.")
+    changes: dict[str, Any]
+    if isinstance(line, Volume):
+        changes, totals = with_neighbours(line, partial(_faulted, scale=scale), f"fault likelihood, scale {scale} samples", whole_lines=True)
+        seen = [each for chunk in totals.more for each in chunk]
+        sticks = sorted((tuple(stick) for each in seen for stick in each["faults"]), key=lambda fault: (-fault[1], fault[0], fault[2]))
+        medians = [each["semblance"] for each in seen if each["semblance"] is not None]
+        largest, usual, notes = totals.high, float(np.median(medians)) if medians else 1.0, totals.notes
+        if short := sum(each["semblance"] is None for each in seen):
+            notes = (f"{short} lines of fewer than 8 traces, or without a live one, have no likelihood", *notes)
+    else:
+        data, live, notes = amplitudes(line)
+        likelihood, usual, faults = _likelihood(data, live, scale)
+        changes, largest = {"data": likelihood}, float(likelihood.max())
+        sticks = [(0, strength, float(np.interp(place, np.arange(count), line.numbers)), *rest) for strength, place, *rest in faults]
+    facts = {
+        "faults": Quantity(len(sticks), "", what),
+        "largest": Quantity(round(largest, 4), "", "largest fault likelihood"),
+        "semblance": Quantity(round(usual, 4), "", "median semblance along the reflectors"),
+    }
+    if sticks:
+        number, _, at, middles, leans, lengths = zip(*sticks[:8], strict=True)
+        unit = "s" if line.domain == "time" else "m"
+        if isinstance(line, Volume):
+            facts["fault_line"] = Quantity(list(number), "", f"{line.sorting} of the strongest faults")
+        facts["fault_cdp"] = Quantity([round(value) for value in at], "", "CDP of the strongest faults at their middle")
+        middle = [round(float(line.times[m]), 4) for m in middles]
+        facts["fault_time"] = Quantity(middle, unit, f"middle {line.domain} of the strongest faults")
+        dx = _spacing(line)
+        true = line.domain == "depth" and dx is not None
+        ratio = (line.dt / dx) if true and dx else 1.0
+        dips = [float(np.degrees(np.arctan2(ratio, lean))) for lean in leans]
+        facts["fault_dip"] = Quantity([round(d, 1) for d in dips], "deg", "dip of the strongest faults")
+        how = "true" if true else "as drawn with a trace as wide as a sample"
+        notes = (f"fault dips are {how}: below 90 deg down towards the last trace, above 90 deg down towards the first", *notes)
+        upright = [round(value) for value, dip, length in zip(at, dips, lengths, strict=True) if abs(dip - 90) < UPRIGHT and length >= 20 * scale]
+        if upright and line.domain == "time":
+            said = f"upright over a long time: CDP {', '.join(map(str, upright))}; a velocity shadow below the tip of a slanting fault looks the same"
+            notes = (f"{said}: trust the upper end, and look beside it for a weaker slanting break, or take a depth section", *notes)
+        facts["fault_length"] = Quantity([round(length * line.dt, 4) for length in lengths], unit, "vertical extent of the strongest faults")
+    words = f"scale {scale} samples; likelihood compares a place with its own layer; a narrow noisy zone shows up as a fault does"
+    if isinstance(line, Volume):
+        notes = (f"{line.sorting} by {line.sorting}: a fault that runs along the {line.sorting}s is not seen", *notes)
+    title = f"fault likelihood of {line.title}".strip()
+    return line.made(facts=facts, notes=(words, *notes), title=title, quantity="fault likelihood", unit="", band=None, **changes)
+
+
+def _run(volume: Volume) -> int:
+    """Traces of a complete line."""
+    return volume.shape[1] if volume.sorting == "inline" else volume.shape[0]
+
+
+def _spacing(line: Seismic | Volume) -> float | None:
+    """Metres between the traces of a line."""
+    if isinstance(line, Seismic):
+        return line.dx
+    return None if line.bin_size is None else line.bin_size[1 if line.sorting == "inline" else 0]
+
+
+def _faulted(block: Block, scale: int) -> tuple[Array, Array, list[dict[str, Any]]]:
+    """(likelihood, where it counts, what was seen on each line) of the lines of a block, each by the traces it has."""
+    out, heard, seen = np.zeros(block.data.shape, np.float32), np.zeros(block.data.shape, bool), list[dict[str, Any]]()
+    for number, line, live, there, made, counts in zip(block.lines, block.data, block.live, block.there, out, heard, strict=True):
+        if there.sum() < 8 or not live[there].any():
+            seen.append({"semblance": None, "faults": []})
+            continue
+        traces = np.flatnonzero(there)
+        traces = traces[np.argsort(block.places[traces], kind="stable")]  # as a section has them that is read from the file
+        made[traces], usual, faults = _likelihood(line[traces], live[traces], scale)
+        counts[traces], cdp = live[traces, None], block.places[traces]
+        sticks = [(int(number), strength, float(np.interp(place, np.arange(len(cdp)), cdp)), *rest) for strength, place, *rest in faults]
+        seen.append({"semblance": usual, "faults": sticks})
+    return out, heard, seen
+
+
+def _likelihood(data: Array, live: Array, scale: int) -> tuple[Array, float, list[tuple[float, float, int, float, int]]]:
+    """(likelihood, median semblance, faults as `_faults` has them) of a section."""
+    from scipy.ndimage import maximum_filter
+
     top, bottom = _along_dip(_analytic(data), _slopes(data, (6, 6)), live)
     semblance = np.full(data.shape, np.inf, np.float32)
     padded = [np.pad(part, 2 * scale, mode="edge") for part in (top, bottom)]
@@ -239,29 +334,7 @@ def fault_likelihood(line: Seismic, scale: Annotated[Count, "smoothing along the
     stands_out = np.clip((around - semblance) / (3 * spread + 0.03), 0, 1) * np.clip((around - 0.4) / 0.2, 0, 1)
     likelihood = np.where(heard, np.clip(1 - (semblance / around) ** 8, 0, 1) * stands_out, 0).astype(np.float32)
     likelihood[[0, 1, -2, -1]] = 0  # fewer than five traces
-    faults = _faults(likelihood, scale)
-    facts = {
-        "faults": Quantity(len(faults), "", "faults found"),
-        "largest": Quantity(round(float(likelihood.max()), 4), "", "largest fault likelihood"),
-        "semblance": Quantity(round(usual, 4), "", "median semblance along the reflectors"),
-    }
-    if faults:
-        strongest = faults[:8]
-        unit = "s" if line.domain == "time" else "m"
-        at = [float(np.interp(place, np.arange(count), line.numbers)) for place, *_ in strongest]
-        facts["fault_cdp"] = Quantity([round(value) for value in at], "", "CDP of the strongest faults at their middle")
-        middle = [round(float(line.times[m]), 4) for _, m, _, _ in strongest]
-        facts["fault_time"] = Quantity(middle, unit, f"middle {line.domain} of the strongest faults")
-        true = line.domain == "depth" and line.dx is not None
-        ratio = (line.dt / line.dx) if true and line.dx else 1.0
-        dips = [float(np.degrees(np.arctan2(ratio, lean))) for *_, lean, _ in strongest]
-        facts["fault_dip"] = Quantity([round(d, 1) for d in dips], "deg", "dip of the strongest faults")
-        how = "true" if true else "as drawn with a trace as wide as a sample"
-        notes = (f"fault dips are {how}: below 90 deg down towards the last trace, above 90 deg down towards the first", *notes)
-        facts["fault_length"] = Quantity([round(length * line.dt, 4) for *_, length in strongest], unit, "vertical extent of the strongest faults")
-    words = f"scale {scale} samples; likelihood compares a place with its own layer; a narrow noisy zone shows up as a fault does"
-    title = f"fault likelihood of {line.title}".strip()
-    return line.made(facts=facts, notes=(words, *notes), title=title, data=likelihood, quantity="fault likelihood", unit="", band=None)
+    return likelihood, usual, _faults(likelihood, scale)
 
 
 def _heard(data: Array, half: int) -> Array:
@@ -452,8 +525,8 @@ def _surroundings(semblance: Array, scale: int) -> tuple[Array, Array]:
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
-def _faults(likelihood: Array, scale: int) -> list[tuple[float, int, float, int]]:
-    """[(trace at its middle, middle sample, lean in traces a sample, length in samples)], strongest first."""
+def _faults(likelihood: Array, scale: int) -> list[tuple[float, float, int, float, int]]:
+    """[(strength, trace at its middle, middle sample, lean in traces a sample, length in samples)], strongest first."""
     from scipy.ndimage import maximum_filter1d
     from skimage.measure import label, regionprops
 
@@ -472,7 +545,7 @@ def _faults(likelihood: Array, scale: int) -> list[tuple[float, int, float, int]
         middle = 0.5 * (sample.min() + sample.max())
         place = np.average(trace - lean * (sample - middle), weights=weight)
         found.append((float(weight.sum()), float(place), round(middle), float(lean), length))
-    return [(place, middle, lean, length) for _, place, middle, lean, length in sorted(found, key=lambda fault: -fault[0])]
+    return sorted(found, key=lambda fault: -fault[0])
 
 
 def _seed_trace(line: Seismic, cdp: int, live: Array) -> int:
@@ -532,6 +605,17 @@ def _against(data: Array, trace: Array, centre: int, half: int) -> Array:
     top = correlate1d(data, model, axis=1, output=np.float64, mode="constant")
     bottom = np.sqrt(_smoothed(data * data, half) * (2 * half + 1))
     return np.asarray(np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0))
+
+
+def _seed_likeness(data: Array, at: Array, seed: int, half: int) -> Array:
+    """(trace,) correlation of the waveform about the track, between samples, with that about the seed."""
+    samples = data.shape[1]
+    place = np.clip(at[:, None] + np.arange(-half, half + 1), 0, samples - 1.001)
+    low = place.astype(int)
+    part, row = place - low, np.arange(len(data))[:, None]
+    waves = data[row, low] * (1 - part) + data[row, low + 1] * part
+    size = np.sqrt(np.sum(waves**2, axis=1) * np.sum(waves[seed] ** 2))
+    return np.asarray(np.divide(waves @ waves[seed], size, out=np.zeros(len(data)), where=size > 0))
 
 
 def _follow(path: Array, score: Array, seed: int, side: int, similarity: Array, slope: Array, reward: Array, reach: int) -> None:

@@ -6,22 +6,34 @@ does not hold comes from the prior, and the result says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 
-from moho.agent.registry import tool
+from moho.agent.registry import Cost, tool
 from moho.agent.tools.seismic_modelling import impedance_in_time, ricker
-from moho.agent.tools.seismic_processing import amplitudes, in_time, trapezoid
+from moho.agent.tools.seismic_processing import amplitudes, in_time, passing, trapezoid
 from moho.agent.tools.wavelet_shapes import given_wavelet, own_wavelet
 from moho.errors import Missing, Refusal
-from moho.survey import Array, Seismic, Well
+from moho.segy_volume import read_inline
+from moho.survey import Array, Seismic, Volume, Well
 from moho.units import Hertz, Quantity
+from moho.volumes import trace_by_trace
+
+TRACES = 512  # of a volume, inverted together
+
+
+def _cost(line: Seismic | Volume, **given: Any) -> Cost:
+    return passing(0.25, 16)(line)
 
 
 @tool(
     discipline="seismic",
     stage="inversion",
+    cost=_cost,
     reference="Russell and Hampson 1991, Comparison of poststack seismic inversion methods, SEG Expanded Abstracts, 876-878",
     truth="a made earth with 0 and 10 % noise: correlation over 0.95, mean within 3 %; the misfit reaches the noise within 10 %",
     say=(
@@ -40,22 +52,126 @@ from moho.units import Hertz, Quantity
     ),
 )
 def poststack_impedance(
-    line: Seismic,
+    line: Seismic | Volume,
     well: Well | None = None,
     frequency: Annotated[Hertz, "peak frequency of a Ricker wavelet"] | None = None,
     low_frequency: Annotated[Hertz, "upper end of the low-frequency model"] = 8,
     model: Annotated[Seismic, "low-frequency impedance model"] | None = None,
     wavelet: Annotated[Seismic, "wavelet"] | None = None,
-) -> Seismic:
+) -> Seismic | Volume:
     """Acoustic impedance of every sample, kg/m2/s.
 
     Minimises |s G m - d|^2 + lambda s^2 |m - m0|^2 for m = ln(impedance): G is a zero-phase wavelet on half the derivative of m, s
     scales the synthetic of the well to the section, m0 is ln of `model`, or the well's ln(impedance) below `low_frequency`, the same
     on all traces. lambda follows the discrepancy principle: the misfit expected of the noise between neighbouring traces. The wavelet
-    is the one given, a Ricker where `frequency` is given, else zero phase with the mean amplitude spectrum of the section.
+    is the one given, a Ricker where `frequency` is given, else zero phase with the mean amplitude spectrum of the section. In
+    a volume wavelet, scale and lambda come from one line, the inline nearest the well, so that no line is scaled against another.
     """
     if wavelet is not None and frequency is not None:
         raise ValueError("give a wavelet or a frequency, not both")
+    if isinstance(line, Volume):
+        return _of_volume(line, well, frequency, low_frequency, model, wavelet)
+    found = _settled(line, well, frequency, low_frequency, model, wavelet)
+    logarithm = found.prior.copy()
+    logarithm[found.live] += found.change
+    result = np.exp(logarithm).astype(np.float32)
+    held = result[found.live]
+    facts = found.facts(float(held.min()), float(held.max()), float(held.mean()), found.misfit)
+    return line.made(
+        facts=facts, notes=found.notes, title=f"impedance of {line.title}".strip(), data=result, quantity="acoustic impedance", unit="kg/m2/s",
+        band=None,  # it holds the low frequencies of the well too
+    )  # fmt: skip
+
+
+def _of_volume(
+    volume: Volume, well: Well | None, frequency: float | None, low_frequency: float, model: Seismic | None, wavelet: Seismic | None
+) -> Volume:
+    """Every trace with the wavelet, scale and lambda of the guide line."""
+    if model is not None and len(model.data) > 1:
+        message = f"the low-frequency model has {len(model.data)} traces: on a volume one trace holds for all."
+        raise Refusal("E_GEOMETRY", message, "Leave it out for the model of the well, or give a model of one trace.")
+    in_time(volume, "a convolutional inversion with a wavelet in Hz")
+    if well is None:
+        raise Missing("well", "Which well gives the low-frequency model? Seismic alone holds no absolute impedance.")
+    number, how = _guide(volume, well)
+    found = _settled(read_inline(volume, number), well, frequency, low_frequency, model, wavelet)
+    kernel = partial(_inverted, shape=found.shape, prior=found.prior[0], factor=found.factor, damping=found.damping)
+    changes, totals = trace_by_trace(volume, kernel, f"poststack impedance, wavelet, scale and lambda of inline {number}")
+    left, energy = (sum(part[n] for part in totals.more) for n in (0, 1))
+    facts = found.facts(totals.low, totals.high, totals.mean, float(np.sqrt(left / energy)))
+    facts["guide"] = Quantity(number, "", "inline that wavelet, scale and lambda come from")
+    said = [note for note in found.notes if "dead traces" not in note and "NaN" not in note]  # of one line
+    notes = (f"wavelet, scale, noise and lambda of inline {number}, {how}, for the whole volume", *said, *totals.notes)
+    return volume.made(
+        facts=facts, notes=notes, title=f"impedance of {volume.title}".strip(), quantity="acoustic impedance", unit="kg/m2/s", band=None,
+        **changes,
+    )  # fmt: skip
+
+
+def _guide(volume: Volume, well: Well) -> tuple[int, str]:
+    """(the inline nearest the well, how it was chosen), the middle one where they share no coordinates."""
+    first, last, step = volume.inline
+    count = (last - first) // step
+    middle = first + step * (count // 2), "the middle one: well and volume share no coordinates"
+    corners = volume.corners
+    if well.x is None or well.y is None or corners is None or not np.isfinite(corners).all():
+        return middle
+    sides = np.stack([corners[2] - corners[0], corners[1] - corners[0]], axis=1)
+    if abs(np.linalg.det(sides)) < 1.0:
+        return middle
+    along, across = np.linalg.solve(sides, np.array([well.x, well.y]) - corners[0])
+    inside = -0.02 <= along <= 1.02 and -0.02 <= across <= 1.02
+    number = first + step * int(np.clip(round(along * count), 0, count))
+    return number, "nearest the well" if inside else "nearest the well, which lies outside the volume"
+
+
+def _inverted(data: Array, shape: Array, prior: Array, factor: float, damping: float) -> tuple[Array, Array, list[float]]:
+    """(impedance, where it counts, [energy left, energy] of the data) of the traces of a chunk."""
+    operator = _operator(shape, data.shape[1])
+    expected, solve = operator @ prior[None], _solver(operator, damping)
+    out, live = np.empty(data.shape, np.float32), np.asarray(data.any(axis=1))
+    left = energy = 0.0
+    out[:] = np.exp(prior)
+    alive = np.flatnonzero(live)
+    for start in range(0, len(alive), TRACES):
+        rows = alive[start : start + TRACES]
+        d = factor * data[rows].astype(np.float64)
+        residual = d - expected
+        change = solve(residual)
+        left, energy = left + float(np.sum((residual - operator @ change) ** 2)), energy + float(np.sum(d**2))
+        out[rows] = np.exp(prior + change)
+    return out, np.broadcast_to(live[:, None], data.shape), [left, energy]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An inversion of a section: what it was made with and what came out."""
+
+    shape: Array  # (odd,) wavelet
+    prior: Array  # (trace, sample) ln(impedance)
+    factor: float  # sign over scale: of the data to those of the operator
+    damping: float
+    live: Array
+    change: Array  # (live trace, sample)
+    misfit: float
+    numbers: dict[str, Quantity]
+    notes: tuple[str, ...]
+
+    def facts(self, low: float, high: float, mean: float, misfit: float) -> dict[str, Quantity]:
+        """The facts with these of the impedance and this share of the data left over."""
+        found = {"misfit": Quantity(round(100 * misfit, 3), "%", "misfit (rms of the residual over rms of the data)"), **self.numbers}
+        at = list(found).index("prior_below") + 1
+        ranges = {
+            "range": Quantity([low, high], "kg/m2/s", "acoustic impedance range"),
+            "mean": Quantity(mean, "kg/m2/s", "mean acoustic impedance"),
+        }
+        return dict([*list(found.items())[:at], *ranges.items(), *list(found.items())[at:]])
+
+
+def _settled(
+    line: Seismic, well: Well | None, frequency: float | None, low_frequency: float, model: Seismic | None, wavelet: Seismic | None
+) -> Settled:
+    """The inversion of a section."""
     data, live, notes = _checked(line, well, frequency, low_frequency)
     assert well is not None
     samples, dt = data.shape[1], line.dt
@@ -74,29 +190,24 @@ def poststack_impedance(
     noise, noise_words = _noise_share(d, np.diff(np.flatnonzero(live)) == 1, 4e-4 if frequency else 2.5e-3)
     residual = d - operator @ (prior[:1] if model is None else prior[live])
     damping, weight, frequencies = _damping(shape, d, residual, noise, dt)
-    change, predicted = _solved(operator, residual, damping)
-    misfit = float(np.sqrt(np.mean((residual - predicted) ** 2) / np.mean(d**2)))
-    logarithm = prior.copy()
-    logarithm[live] += change
+    change = _solver(operator, damping)(residual)
+    misfit = float(np.sqrt(np.mean((residual - operator @ change) ** 2) / np.mean(d**2)))
     used = frequencies[weight >= 0.5]
     band = (float(used.min()), float(used.max())) if len(used) else (float(low_frequency), float(low_frequency))
     if line.band is not None:
         band = (max(band[0], line.band[0]), max(min(band[1], line.band[1]), line.band[0]))
-    result = np.exp(logarithm).astype(np.float32)
     facts = {
-        "misfit": Quantity(round(100 * misfit, 3), "%", "misfit (rms of the residual over rms of the data)"),
         "noise": Quantity(round(100 * float(np.sqrt(noise)), 3), "%", "noise estimated between neighbouring traces (rms over rms)"),
         "band": Quantity([round(band[0], 2), round(band[1], 2)], "Hz", "band the seismic resolves"),
         "prior_below": Quantity(float(low_frequency), "Hz", "frequency below which the low-frequency model decides"),
-        "range": Quantity([float(result[live].min()), float(result[live].max())], "kg/m2/s", "acoustic impedance range"),
-        "mean": Quantity(float(result[live].mean()), "kg/m2/s", "mean acoustic impedance"),
         "damping": Quantity(float(damping), "", "regularisation weight lambda"),
         "well_interval": Quantity([round(float(time[0]), 4), round(float(time[-1]), 4)], "s", "logged interval in two-way time"),
     }
     if correlate:
         best = int(near[0])
         smooth = low_pass(truth, dt, band[1])
-        facts["well_correlation"] = Quantity(_correlation(logarithm[best, logged], smooth[logged]), "", "correlation with the well's impedance")
+        logarithm = prior[best] + change[int(np.count_nonzero(live[:best]))]
+        facts["well_correlation"] = Quantity(_correlation(logarithm[logged], smooth[logged]), "", "correlation with the well's impedance")
     source = "of the well" if model is None else model.title or "given"
     said = [f"resolved band {band[0]:.3g} to {band[1]:.3g} Hz; below it the low-frequency model {source}, above it nothing"]
     if band[0] > low_frequency:
@@ -106,15 +217,8 @@ def poststack_impedance(
         said.append(f"an earlier filter left {low:g} to {high:g} Hz: above that the seismic is missing, below it only the prior speaks")
         facts["filtered_band"] = Quantity([float(low), float(high)], "Hz", "band an earlier filter left on the line")
     said.append(f"lambda {damping:.3g} by the discrepancy principle, for a misfit of {100 * np.sqrt(noise):.2g} %: the noise, {noise_words}")
-    return line.made(
-        facts=facts,
-        notes=(*said, wavelet_words, place_words if model is None else place_words.split(";")[0], *words, *_polarity_words(line), *notes),
-        title=f"impedance of {line.title}".strip(),
-        data=result,
-        quantity="acoustic impedance",
-        unit="kg/m2/s",
-        band=None,  # it holds the low frequencies of the well too
-    )
+    told = (*said, wavelet_words, place_words if model is None else place_words.split(";")[0], *words, *_polarity_words(line), *notes)
+    return Settled(shape, prior, sign / scale, damping, live, change, misfit, facts, told)
 
 
 def _given_prior(model: Seismic, line: Seismic) -> Array:
@@ -297,8 +401,8 @@ def _damping(wavelet: Array, d: Array, residual: Array, noise: float, dt: float)
     return damping, gain / (gain + damping), frequency / dt
 
 
-def _solved(operator: Rows, residual: Array, damping: float) -> tuple[Array, Array]:
-    """(change of ln(impedance), what it predicts): one banded Cholesky factor for all traces."""
+def _solver(operator: Rows, damping: float) -> Callable[[Array], Array]:
+    """A function from (trace, sample) residuals to the change of ln(impedance): one banded Cholesky factor for all traces."""
     from scipy.linalg import cho_solve_banded, cholesky_banded
 
     normal = (operator.matrix.T @ operator.matrix).tocsr()
@@ -310,8 +414,7 @@ def _solved(operator: Rows, residual: Array, damping: float) -> tuple[Array, Arr
     banded[(coordinates.row - coordinates.col)[lower], coordinates.col[lower]] = coordinates.data[lower]
     banded[0] += damping
     factor = cholesky_banded(banded, lower=True)
-    change = cho_solve_banded((factor, True), operator.adjoint(residual).T).T
-    return change, operator @ change
+    return lambda residual: np.asarray(cho_solve_banded((factor, True), operator.adjoint(residual).T).T)
 
 
 def _correlation(a: Array, b: Array) -> float:

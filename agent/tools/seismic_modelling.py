@@ -129,7 +129,8 @@ def two_way_time(well: Well) -> tuple[Array, str]:
     With checkshots the integrated sonic follows them: its drift against the shots is taken out, linear between them.
     """
     slowness = _slowness(well)
-    integrated = None if slowness is None else _integrated(well.depth, slowness)
+    down = vertical(well)
+    integrated = None if slowness is None else _integrated(down, slowness)
     if well.checkshot_depth is not None and well.checkshot_time is not None and len(well.checkshot_depth) > 1:
         order = np.argsort(well.checkshot_depth, kind="stable")
         z, t = well.checkshot_depth[order].astype(float), well.checkshot_time[order].astype(float)
@@ -142,9 +143,30 @@ def two_way_time(well: Well) -> tuple[Array, str]:
         raise Missing("well", f"{_name(well)} has neither checkshots nor a sonic log to turn depth into time; it holds {held}.")
     assert slowness is not None
     top = float(np.nanmean(slowness[np.isfinite(slowness)][:200]))
-    start = 2 * well.depth[0] * top
+    start = 2 * down[0] * top
     words = f"no checkshots: time is the integrated sonic, with {1 / top:.0f} m/s from depth 0 to the first sample: expect a shift against seismic"
     return start + integrated, words
+
+
+def vertical(well: Well, depth: Array | None = None) -> Array:
+    """`depth`, or that of the logs, straight down from its zero by the track, m; as it is where no track says otherwise."""
+    depth = well.depth if depth is None else depth
+    if well.track is None or well.reference != "MD":
+        return depth
+    md, down = well.track[:, 3], well.track[:, 2]
+    zero = down[0] - md[0] if md[0] > 0 else np.interp(0.0, md, down)
+    beyond = np.minimum(depth - md[0], 0.0) + np.maximum(depth - md[-1], 0.0)  # as if vertical
+    return np.asarray(np.interp(depth, md, down) - zero + beyond)
+
+
+def sonic_time(well: Well) -> tuple[Array, Array] | None:
+    """(depth m, two-way time s from the first of them) between the ends of the sonic log; None without one."""
+    slowness = _slowness(well)
+    if slowness is None:
+        return None
+    first, last = np.flatnonzero(np.isfinite(slowness))[[0, -1]]
+    time = _integrated(vertical(well), slowness)[first : last + 1]
+    return well.depth[first : last + 1], time - time[0]
 
 
 def _from_checkshots(depth: Array, z: Array, t: Array, integrated: Array | None) -> tuple[Array, str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from moho.agent.registry import tool
-from moho.columns import GRAVITY, role
+from moho.columns import FACTORS, GRAVITY, check_values, per_foot, role
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Catalogue, Data, Gravity, Grid, Magnetics, Picks, Report, Table
 from moho.units import Quantity, convert
@@ -121,11 +121,17 @@ def assign_columns(
         raise Refusal("E_DATA", f"no row of {len(good)} has {names[0]}, {names[1]} and {names[2]} together.")
     if not good.all():
         notes.append(f"{int((~good).sum())} of {len(good)} rows without value or coordinates were left out")
+    _believable(values[good], quantity, house, stated)
+    check_values(values, quantity, house, names[0])  # its rows are those of the table
     values, place = values[good], {key: array[good] if isinstance(array, np.ndarray) else array for key, array in place.items()}
     up = None if up is None else up[good]
     if up is not None and (lost := int(np.isnan(up).sum())):
         notes.append(f"{lost} stations have no height")
-    _believable(values, quantity, house, stated)
+    if quantity == "observed gravity" and up is not None and "latitude" in place and (slope := per_foot(values, place["latitude"], up)) is not None:
+        said_ = f"gravity changes by {slope:.3f} mGal a unit of {height}, as it does a foot (a metre: -0.19 to -0.31)"
+        if not role(_column(table, str(height))).unit:
+            raise Refusal("E_UNITS", f"{said_}: the heights look like feet and their unit is not stated.", "Name the column, e.g. height (ft).")
+        notes.append(f"check the heights: {said_}")
     spots = np.column_stack([easting[good], northing[good]])
     if copies := len(spots) - len(np.unique(spots, axis=0)):
         notes.append(f"{copies} stations lie on the same spot as another; gridding averages them")
@@ -359,6 +365,8 @@ def _believable(values: Array, quantity: str, house: str, stated: str) -> None:
     limits = {"observed gravity": (9.70e5, 9.90e5), "total field": (1.5e4, 8e4)}.get(quantity, (-2e4, 2e4) if house == "nT" else (-1500.0, 1500.0))
     if not limits[0] <= middle <= limits[1]:
         said = f"the median would be {middle:.6g} {house} (unit taken: {stated}); {quantity} lies between {limits[0]:g} and {limits[1]:g} {house}."
-        raise Refusal("E_UNITS", said, "Check the unit, the column and the quantity.")
+        fits = [other for other in FACTORS if stated in FACTORS and limits[0] <= middle / FACTORS[stated] * FACTORS[other] <= limits[1]]
+        hint = f"In {fits[0]} the numbers would fit." if fits and quantity == "observed gravity" else "Check the unit, the column and the quantity."
+        raise Refusal("E_UNITS", said, hint)
     if len(values) > 1 and float(np.ptp(values)) == 0:
         raise Refusal("E_DATA", f"all {len(values)} values are {middle:g} {house}.")

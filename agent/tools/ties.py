@@ -120,7 +120,7 @@ def nearest(line: Seismic, well: Well, cdp: int | None, live: Array) -> tuple[Ar
     else:
         placed = None
         if line.x is not None and line.y is not None and well.x is not None and well.y is not None:
-            away = np.hypot(line.x[alive] - well.x, line.y[alive] - well.y)
+            away = np.hypot(*(np.subtract(axis[alive], place) for axis, place in zip((line.x, line.y), _place(well), strict=True)))
             placed = away if np.isfinite(away).any() and np.ptp(line.x[alive]) + np.ptp(line.y[alive]) > 0 else None
         if placed is None:
             span = f"{int(line.numbers.min())} to {int(line.numbers.max())}"
@@ -132,6 +132,14 @@ def nearest(line: Seismic, well: Well, cdp: int | None, live: Array) -> tuple[Ar
             words += ": too far for a tie to prove anything unless the layers are flat between them"
     order = alive[np.argsort(np.abs(alive - at), kind="stable")]
     return order[np.abs(order - at) <= AVERAGED // 2], distance, words
+
+
+def _place(well: Well) -> tuple[float, float]:
+    """Where the middle of the logs lies, m: along the track where the depths are measured along it, else the wellhead."""
+    if well.track is None or well.reference not in ("MD", "TVDSS"):
+        return float(well.x or 0), float(well.y or 0)
+    middle, along = 0.5 * float(well.depth[0] + well.depth[-1]), well.track[:, 3 if well.reference == "MD" else 2]
+    return float(np.interp(middle, along, well.track[:, 0])), float(np.interp(middle, along, well.track[:, 1]))
 
 
 def own_window(line: Seismic, time: Array, margin: float, top: float | None, base: float | None) -> tuple[int, int]:

@@ -75,17 +75,14 @@ def wave_acoustic_2d(
     ground = plane(model)
     layout = _layout(ground, frequency, source_x, source_depth, receiver_x, receiver_spacing, receiver_depth, length, dt)
     speed = ground.values
-    steps = _steps(ground, float(speed.min()), float(speed.max()), layout, "waves")
+    steps, wavelet, sources, receivers = _shooting(ground, layout, float(speed.min()), "waves")
     if top == "free surface" and min(source_depth, receiver_depth) < ground.z0 + ground.dz * (1 - 1e-6):
         said = f"pressure is zero on the free surface at {ground.z0:g} m; source at {source_depth:g} m, receivers at {receiver_depth:g} m."
         raise Refusal("E_PHYSICS", said, f"Put both at {ground.z0 + ground.dz:g} m or deeper.")
-    wavelet = ricker(steps.times, frequency)
-    sources = ground.nodes(layout.source_x, source_depth, "sources")
-    receivers = ground.nodes(layout.receiver_x, receiver_depth, "receivers")
     traces = []
     with one_thread() as torch:
         medium = torch.tensor(speed, dtype=torch.float32)
-        signal = torch.tensor(remap(wavelet, steps.dt, steps.dt, -1), dtype=torch.float32)
+        signal = torch.tensor(wavelet, dtype=torch.float32)
         for shot in sources:  # one at a time: memory stays that of one wavefield
             field = acoustic(medium, ground, signal, steps.dt, shot[None], receivers[None], frequency, float(speed.max()), top == "free surface")
             traces.append(field[0].numpy()[:, :: steps.ratio])
@@ -95,7 +92,7 @@ def wave_acoustic_2d(
         "a line source, so the waveform lags the Ricker by 45 degrees and falls with the root of distance",
         f"{top} top, absorbing sides and base",
     ]
-    return _gather(model, layout, data, source_depth, receiver_depth, {"frequency": Quantity(float(frequency), "Hz", "peak frequency of the source"),
+    return _gather(model, layout, data, {"frequency": Quantity(float(frequency), "Hz", "peak frequency of the source"),
                    **steps.facts}, (*notes, *steps.notes, *layout.notes))  # fmt: skip
 
 
@@ -149,13 +146,10 @@ def wave_elastic_2d(
         raise Refusal("E_PHYSICS", much)
     solid = shear[shear > 0]
     slowest = float(min(speed.min(), solid.min() if solid.size else speed.min()))
-    steps = _steps(ground, slowest, float(speed.max()), layout, "S waves" if solid.size else "waves")
-    wavelet = ricker(steps.times, frequency)
-    sources = ground.nodes(layout.source_x, source_depth, "sources")
-    receivers = ground.nodes(layout.receiver_x, receiver_depth, "receivers")
+    steps, wavelet, sources, receivers = _shooting(ground, layout, slowest, "S waves" if solid.size else "waves")
     # Deepwave records velocity half a step before, and adds a pressure rate half a step after, the sample's own time.
     lead = steps.dt * (0.5 * (component != "pressure") + 0.5 * (source == "explosion"))
-    signal = remap(wavelet, steps.dt, steps.dt, -1) / (ground.dx * ground.dz)
+    signal = wavelet / (ground.dx * ground.dz)
     traces = []
     for shot in sources:
         field = _elastic(ground, speed, shear, density, signal, steps.dt, shot, receivers, frequency, source, component)
@@ -166,7 +160,7 @@ def wave_elastic_2d(
     strength = "1 Pa m2/s" if source == "explosion" else "1 N/m, positive down,"
     notes = [f"{what}; the source is an {source}" if source == "explosion" else f"{what}; the source is a {source}"]
     notes[0] += f" of {strength} times a Ricker with its peak at time 0; all sides absorb, there is no free surface"
-    return _gather(vp, layout, data, source_depth, receiver_depth, {"frequency": Quantity(float(frequency), "Hz", "peak frequency of the source"),
+    return _gather(vp, layout, data, {"frequency": Quantity(float(frequency), "Hz", "peak frequency of the source"),
                    **steps.facts}, (*notes, *said, *steps.notes, *layout.notes))  # fmt: skip
 
 
@@ -380,6 +374,8 @@ class Layout:
 
     source_x: Array
     receiver_x: Array
+    source_depth: float
+    receiver_depth: float
     frequency: float
     length: float
     dt: float
@@ -420,7 +416,15 @@ def _layout(
         raise Refusal("E_PHYSICS", said, f"Sample at {0.5 / HIGHEST / frequency:.3g} s or finer.")
     if not 10 <= length / dt <= 200_000:
         raise Refusal("E_PHYSICS", f"a record of {length:g} s has {length / dt:.0f} samples of {dt:g} s; from 10 to 200000 are modelled.")
-    return Layout(sources, at, float(frequency), float(length), float(dt), tuple(notes))
+    return Layout(sources, at, float(source_depth), float(receiver_depth), float(frequency), float(length), float(dt), tuple(notes))
+
+
+def _shooting(ground: Plane, layout: Layout, slowest: float, waves: str) -> tuple[Steps, Array, Array, Array]:
+    """(time steps, source signal with their dispersion put in, (source, 2) and (receiver, 2) nodes): what every propagation starts from."""
+    steps = _steps(ground, slowest, float(ground.values.max()), layout, waves)
+    signal = remap(ricker(steps.times, layout.frequency), steps.dt, steps.dt, -1)
+    sources = ground.nodes(layout.source_x, layout.source_depth, "sources")
+    return steps, signal, sources, ground.nodes(layout.receiver_x, layout.receiver_depth, "receivers")
 
 
 def _receivers(ground: Plane, receiver_x: list[float] | None, spacing: float | None, depth: float) -> Array:
@@ -500,18 +504,16 @@ def _same_grid(ground: Plane, other: Plane, what: str) -> Array:
     return other.values
 
 
-def _gather(
-    model: Seismic, layout: Layout, data: Array, source_depth: float, receiver_depth: float, facts: dict[str, Quantity], notes: tuple[str, ...]
-) -> Gather:
+def _gather(model: Seismic, layout: Layout, data: Array, facts: dict[str, Quantity], notes: tuple[str, ...]) -> Gather:
     shots, channels = len(layout.source_x), len(layout.receiver_x)
     count = shots * channels
     source, receiver = np.repeat(layout.source_x, channels), np.tile(layout.receiver_x, shots)
     facts = facts | {"largest_amplitude": Quantity(float(np.abs(data).max()), "", "largest absolute amplitude")}
     return Gather(
         title=f"shots over {model.title}".strip(), facts=facts, notes=notes, data=np.ascontiguousarray(data), dt=layout.dt,
-        offset=np.hypot(receiver - source, receiver_depth - source_depth), shot=np.repeat(np.arange(1, shots + 1), channels),
+        offset=np.hypot(receiver - source, layout.receiver_depth - layout.source_depth), shot=np.repeat(np.arange(1, shots + 1), channels),
         channel=np.tile(np.arange(1, channels + 1), shots), source_x=source, source_y=np.zeros(count), receiver_x=receiver,
-        receiver_y=np.zeros(count), source_depth=np.full(count, float(source_depth)), receiver_depth=np.full(count, float(receiver_depth)),
+        receiver_y=np.zeros(count), source_depth=np.full(count, layout.source_depth), receiver_depth=np.full(count, layout.receiver_depth),
     )  # fmt: skip
 
 

@@ -133,6 +133,15 @@ class Plan:
         return total.hexdigest()
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A misfit with its gradient, computed once."""
+
+    place: str  # digest of the unknowns
+    misfit: float
+    gradient: Array  # (position, depth) float32
+
+
 @dataclass
 class Progress:
     """How far an inversion has come."""
@@ -143,12 +152,18 @@ class Progress:
     history: list[tuple[int, float]] = field(default_factory=list)  # (band, misfit in % of the records' energy), the first before any step
     wavelet: Array | None = None  # of this band
     evaluations: int = 0
+    origin: Array | None = None  # the model this band began with
+    tape: list[Evaluation] = field(default_factory=list)  # of this band, in order
 
     def dump(self, fingerprint: str) -> bytes:
         buffer = io.BytesIO()
         extra = np.zeros(0) if self.wavelet is None else self.wavelet
         numbers = np.array([self.band, self.iteration, self.evaluations])
-        np.savez(buffer, model=self.model, numbers=numbers, history=np.array(self.history).reshape(-1, 2), wavelet=extra, of=np.array(fingerprint))
+        np.savez(
+            buffer, model=self.model, numbers=numbers, history=np.array(self.history).reshape(-1, 2), wavelet=extra, of=np.array(fingerprint),
+            origin=np.zeros(0) if self.origin is None else self.origin, places=np.array([e.place for e in self.tape], dtype="U64"),
+            misfits=np.array([e.misfit for e in self.tape]), gradients=np.array([e.gradient for e in self.tape], np.float32),
+        )  # fmt: skip
         return buffer.getvalue()
 
     @classmethod
@@ -160,7 +175,10 @@ class Progress:
                     raise DataError("E_CHANGED", said, "Begin in an empty folder.")
                 band, iteration, evaluations = (int(n) for n in kept["numbers"])
                 history = [(int(b), float(m)) for b, m in kept["history"]]
-                return cls(kept["model"], band, iteration, history, kept["wavelet"] if kept["wavelet"].size else None, evaluations)
+                rows = zip(kept["places"], kept["misfits"], kept["gradients"], strict=True)
+                tape = [Evaluation(str(place), float(misfit), gradient) for place, misfit, gradient in rows]
+                wavelet, origin = (kept[name] if kept[name].size else None for name in ("wavelet", "origin"))
+                return cls(kept["model"], band, iteration, history, wavelet, evaluations, origin, tape)
         except (OSError, ValueError, KeyError) as error:
             raise DataError("E_CHANGED", f"{path.name} is damaged: {error}") from error
 
@@ -230,8 +248,8 @@ def prepare(
 def invert(plan: Plan, keep: Path | None = None, until: int | None = None) -> Progress:
     """The inversion run to its end, or over `until` more iterations.
 
-    With `keep`, a folder, the state is written there after every iteration; a run that was stopped goes on from the last one. The
-    optimiser's memory of past gradients is not kept: it starts afresh.
+    With `keep`, a folder, the state is written there after every iteration, with the misfits and gradients of the band. A run that was
+    stopped inside a band plays these to the optimiser again, which takes no waves, and ends with the very model of a run that was not.
     """
     from scipy.optimize import minimize
 
@@ -247,7 +265,16 @@ def invert(plan: Plan, keep: Path | None = None, until: int | None = None) -> Pr
     with one_thread():
         while progress.band < len(plan.bands):
             data, wavelet = _band(plan, progress)
-            origin, reach = progress.model, _reach(plan, plan.bands[progress.band])
+            if progress.origin is None:
+                progress.origin = progress.model
+            reached, played = progress.iteration, 0
+            if reached:  # stopped inside this band: from its beginning, with what was computed
+                progress.iteration, progress.model = 0, progress.origin
+                first = next(i for i, (band, _) in enumerate(progress.history) if band == progress.band)
+                del progress.history[first + 1 :]
+            else:
+                progress.history.append((progress.band, 100 * _misfit(plan, progress.model, data, wavelet, gradient=False)[0]))
+            origin, reach = progress.origin, _reach(plan, plan.bands[progress.band])
             free = np.flatnonzero(plan.weight.ravel() > 0)
             scale = 0.0
 
@@ -259,9 +286,14 @@ def invert(plan: Plan, keep: Path | None = None, until: int | None = None) -> Pr
             def value(
                 x: Array, data: Array = data, wavelet: Array = wavelet, reach: tuple[float, float] = reach, free: Array = free
             ) -> tuple[float, Array]:
-                nonlocal scale
-                misfit, gradient = _misfit(plan, model_of(x), data, wavelet)
-                progress.evaluations += 1
+                nonlocal scale, played
+                place = hashlib.sha256(x.tobytes()).hexdigest()
+                if played == len(progress.tape) or progress.tape[played].place != place:
+                    misfit, gradient = _misfit(plan, model_of(x), data, wavelet)
+                    progress.evaluations += 1
+                    progress.tape[played:] = [Evaluation(place, misfit, gradient.astype(np.float32))]
+                misfit, gradient = progress.tape[played].misfit, progress.tape[played].gradient.astype(float)
+                played += 1
                 slope = _smooth(plan.weight * gradient, reach).ravel()[free]
                 if not scale:
                     step = plan.weight * _smooth(plan.weight * _smooth(plan.weight * gradient, reach), reach)
@@ -270,22 +302,22 @@ def invert(plan: Plan, keep: Path | None = None, until: int | None = None) -> Pr
 
             def after(intermediate_result: Any) -> None:
                 nonlocal done
-                done += 1
                 progress.iteration += 1
                 progress.model = model_of(intermediate_result.x)
                 progress.history.append((progress.band, 100 * float(intermediate_result.fun) / scale))  # noqa: B023  # this band's
-                save()
+                if progress.iteration > reached:  # noqa: B023  # of this band
+                    done += 1
+                    save()
                 if progress.iteration >= plan.iterations or done == until:
                     raise StopIteration
 
-            if not progress.iteration:
-                progress.history.append((progress.band, 100 * _misfit(plan, progress.model, data, wavelet, gradient=False)[0]))
-            if progress.iteration < plan.iterations:
+            if reached < plan.iterations:
                 minimize(value, np.zeros(len(free)), jac=True, method="L-BFGS-B", callback=after,
-                         options={"maxcor": HISTORY, "maxiter": plan.iterations - progress.iteration, "ftol": 1e-9, "gtol": 1e-12})  # fmt: skip
+                         options={"maxcor": HISTORY, "maxiter": plan.iterations, "ftol": 1e-9, "gtol": 1e-12})  # fmt: skip
             if done == until and progress.iteration < plan.iterations:
                 return progress
             progress.band, progress.iteration, progress.wavelet = progress.band + 1, 0, None
+            progress.origin, progress.tape = None, []
             save()
             if done == until:
                 return progress

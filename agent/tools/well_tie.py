@@ -70,7 +70,8 @@ def well_tie(
     t' = tc + (t - tc)(1 + stretch) + shift in the tied window, the displacement of its ends beyond it. Shift, stretch and constant
     phase of the highest correlation within the limits are found together. `blind` is the correlation on blocks of the
     window that were not used; `chance` is what 95 % of random traces with the spectrum of the real one stay below, given the same
-    freedom. A tie no better than chance, or that fails on what was left out, leaves the time-depth relation as it was.
+    freedom. Where the logs go far beyond the last checkshot the window ends there unless `base` is given. A tie no better than
+    chance, or that fails on what was left out, leaves the time-depth relation as it was.
     """
     if wavelet is not None and frequency is not None:
         raise ValueError("give a wavelet or a frequency, not both")
@@ -80,7 +81,8 @@ def well_tie(
     used = checked_well(well, checkshots)
     at, coefficient, words = reflectivity(used)
     near, distance, place = nearest(line, used, cdp, live)
-    window = own_window(line, at, shift, top, base)
+    held, beyond = _shot(used, at) if base is None else (at, ())
+    window = own_window(line, held, shift, top, base)
     first, last = window
     trace, polarity = oriented(line, mean_trace(data, near)[first:last])
     if not np.any(trace):
@@ -112,7 +114,7 @@ def well_tie(
         verdict = verdict_of(blind, fit.correlation, level)
     else:
         verdict = f"the tie is no better than chance: {100 * beaten:.0f} % of random traces fit as well; the time-depth relation was left as it was"
-    said = [verdict, place, how, CONVENTION, f"mean of {len(near)} traces; primaries only"]
+    said = [verdict, place, *beyond, how, CONVENTION, f"mean of {len(near)} traces; primaries only"]
     if fit.edge:
         said.append("the best shift or stretch lies at the limit set: the checkshots or the datum need a look before this tie is believed")
     angle = float((fit.phase + 180) % 360 - 180)
@@ -150,6 +152,17 @@ def well_tie(
         checkshot_time=kept[1],
         view=view,
     )
+
+
+def _shot(well: Well, at: Array) -> tuple[Array, tuple[str, ...]]:
+    """(the interfaces' times as far as the checkshots hold, what to note): well beyond the last shot no one has measured a time."""
+    if well.checkshot_time is None or not len(well.checkshot_time):
+        return at, ()
+    last = float(np.max(well.checkshot_time))
+    kept = at[at <= last]
+    if last >= at[-1] - 0.1 * (at[-1] - at[0]) or len(kept) < 2 or kept[-1] - kept[0] < 0.4 * (at[-1] - at[0]):
+        return at, ()
+    return kept, (f"the checkshots end at {last:.4g} s, the logs at {at[-1]:.4g} s: the window ends with the checkshots unless a base is given",)
 
 
 def _moved(time: Array, fit: Fit, middle: float, window: tuple[float, float]) -> Array:
