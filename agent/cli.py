@@ -1,7 +1,8 @@
 """The command line. Results go to stdout, talk to stderr; `--json` prints one object a line. Heavy imports stay inside commands.
 
-Exit codes: 0 answered, asked or refused; 1 internal error; 2 usage; 3 input not found or unreadable; 4 approval needed;
-5 a tool failed; 6 part of a batch failed; 130 interrupted.
+Exit codes: 0 a request was answered, asked back or refused; 1 internal error; 2 usage, a wrong or missing argument; 3 input not found or
+unreadable; 4 approval needed; 5 a tool failed or, run by its name, refused; 6 part of a batch failed, or a replayed run has no end; 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Folder = Annotated[str | None, typer.Option("--project", help="Folder of the project.")]
 Model = Annotated[str | None, typer.Option("--model", help="embedded | embedded:base | hf:PATH_OR_ID | openai:BASE_URL#NAME")]
 Scheduler = Annotated[str | None, typer.Option("--scheduler", help="tcp://HOST:PORT of a dask.distributed scheduler, for volumes.")]
+Form = Annotated[str | None, typer.Option("--volumes", help="segy | zarr: how the volumes that tools make are written.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Approve long steps beforehand.")]
 
 
@@ -72,6 +74,8 @@ def main() -> None:
         sys.exit(report(error))
     except Exception as error:
         if hasattr(error, "exit_code") and hasattr(error, "format_message"):  # click's own: usage
+            if "--json" in sys.argv:
+                emit({"schema_version": 1, "status": "failed", "code": "E_ARGUMENT", "answer": error.format_message(), "hint": ""})
             say(f"error: {error.format_message()}")
             sys.exit(USAGE)
         if os.environ.get("MOHO_DEBUG"):
@@ -82,7 +86,7 @@ def main() -> None:
 
 def report(error: MohoError) -> int:
     """Print an error as the command was asked to print, and give its exit code."""
-    code = INPUT if isinstance(error, DataError) else APPROVAL if error.code == "E_APPROVAL" else OK if isinstance(error, Refusal | Missing) else TOOL
+    code = INPUT if isinstance(error, DataError) else APPROVAL if error.code == "E_APPROVAL" else USAGE if isinstance(error, Missing) else TOOL
     if "--json" in sys.argv:
         status = "refused" if isinstance(error, Refusal) else "question" if isinstance(error, Missing) else "failed"
         emit({"schema_version": 1, "status": status, "code": error.code, "answer": error.message, "hint": error.hint})
@@ -115,6 +119,7 @@ def ask(
     as_json: Json = False,
     yes: Yes = False,
     scheduler: Scheduler = None,
+    volumes: Form = None,
     no_input: Annotated[bool, typer.Option("--no-input", help="Never ask on the terminal.")] = False,
 ) -> None:
     """Answer one request on files or a project."""
@@ -140,7 +145,7 @@ def ask(
         spec = setting("model", model).value
         loaded = make_model(spec)
         agent = graph.Agent(
-            place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress, workers=workers(scheduler)
+            place, loaded, name=spec, budget=budget(), approve=yes, checkpointer=checkpointer, on_event=progress, workers=workers(scheduler, volumes)
         )
         decided = True if approve else False if reject else None
         outcome = agent.resume(thread, approved=decided) if continuing else agent.ask(words, thread=thread, focus=focus)
@@ -186,9 +191,15 @@ def show(outcome: Outcome, project: Project, as_json: bool) -> None:
         emit(outcome.json())
         return
     print(outcome.answer)
+    for citation in outcome.citations:
+        place = ", ".join(part for part in (citation["title"], citation["where"]) if part)
+        print(f"[{citation['key']}] {place}; {citation['source']}")
     for number in outcome.numbers:
         step = number["source"].split(":")
-        where = f"step {step[1]} ({outcome.steps[int(step[1]) - 1].tool}), {step[2]}" if step[0] == "step" else "your request"
+        others = {"request": "your request", "passage": f"passage [{step[-1]}]"}
+        where = f"step {step[1]} ({outcome.steps[int(step[1]) - 1].tool}), {step[2]}" if step[0] == "step" else others[step[0]]
+        if len(number["text"]) > 200:
+            continue  # a quotation, which stands above
         say(f"  {number['text']}  <- {where}")
     for record in outcome.steps:
         say_notes(record, project)
@@ -322,6 +333,7 @@ def run(
     as_json: Json = False,
     yes: Yes = False,
     scheduler: Scheduler = None,
+    volumes: Form = None,
 ) -> None:
     """Run one tool without a language model: moho run bandpass --line NAME --low "5 Hz" --high "60 Hz"."""
     from moho.agent import act, guard
@@ -339,7 +351,7 @@ def run(
     try:
         call = prepare(found.name, written, place.kinds())
     except (ValueError, TypeError) as error:
-        raise typer.BadParameter(str(error)) from error
+        raise typer.BadParameter(f"{error}{file_hint(written)}") from error
     asked = guard.afford(call, estimate(call, place.load), budget(), guard.free_memory())
     if asked and not yes:
         raise Refusal("E_APPROVAL", f"{asked}.", "Add --yes to run it.")
@@ -348,13 +360,16 @@ def run(
         step = act.perform(
             call,
             kept,
-            workers=workers(scheduler),
+            workers=workers(scheduler, volumes),
             tell=lambda done, chunks, seconds: show_chunk(f"{tool}: {progress_words(done, chunks, seconds)}", done, chunks),
         )
     except (ValueError, TypeError) as error:
         kept.finish({"schema_version": 1, "run_id": kept.id, "status": "failed", "answer": str(error)})
-        say(f"error: {error}")
-        raise typer.Exit(TOOL) from error
+        raise typer.BadParameter(str(error)) from error
+    except MohoError as error:
+        status = "refused" if isinstance(error, Refusal) else "question" if isinstance(error, Missing) else "failed"
+        kept.finish({"schema_version": 1, "run_id": kept.id, "status": status, "code": error.code, "answer": error.message})
+        raise
     outcome = {
         "schema_version": 1, "run_id": kept.id, "status": "answered", "tool": tool, "arguments": dict(step.arguments), "result": dict(step.result),
         "artifacts": [dict(artifact) for artifact in step.artifacts], "seconds": step.seconds,
@@ -368,6 +383,13 @@ def run(
     for key, quantity in step.facts().items():
         print(f"{quantity.label or key}: {quantity}")
     say_notes(step, place)
+
+
+def file_hint(written: dict[str, Any]) -> str:
+    """What to do about a file that was given where the name of a data set belongs; "" where none was."""
+    values = [str(value) for given in written.values() for value in (given if isinstance(given, list) else [given])]
+    paths = [value for value in values if Path(value).is_file()]
+    return f". {paths[0]} is a file: add it with --data {paths[0]}" if paths else ""
 
 
 def options(words: list[str]) -> dict[str, Any]:
@@ -411,6 +433,8 @@ def project_add(
             raise typer.BadParameter(f"--hint wants KEY=VALUE, got {pair!r}")
         if "." in key:  # header_bytes.inline=189
             outer, _, inner = key.partition(".")
+            if not value.isdecimal():
+                raise typer.BadParameter(f"--hint {key} wants a byte, got {value!r}")
             hints.setdefault(outer, {})[inner] = int(value)
         else:
             hints[key] = value
@@ -419,6 +443,8 @@ def project_add(
     for path in paths:
         try:
             entry = place.add(path, name=name, **hints)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
         except MohoError as error:
             if len(paths) == 1:
                 raise
@@ -482,6 +508,16 @@ def project_history(project: Folder = None, as_json: Json = False) -> None:
             print(f"{row['id']}  {row['status']:<11}  {row['request']}")
 
 
+@projects.command("clean")
+def project_clean(project: Folder = None, as_json: Json = False) -> None:
+    """Remove what killed runs left of unfinished volumes. One that is being written stays."""
+    gone = open_project(project, create=False).clean(older=0.0)
+    if as_json:
+        emit({"schema_version": 1, "removed": len(gone), "bytes": sum(one.bytes for one in gone)})
+    else:
+        print(f"removed {len(gone)} unfinished volumes, {sum(one.bytes for one in gone) / 2**30:.2f} GiB")
+
+
 @app.command()
 def replay(
     identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")], project: Folder = None, as_json: Json = False
@@ -489,16 +525,18 @@ def replay(
     """Repeat a run without a language model and compare the bytes of every result and figure."""
     from moho.agent.replay import replay as repeat
 
-    rows = repeat(open_project(project, create=False), identity)
-    same = all(row["same"] for row in rows)
+    place = open_project(project, create=False)
+    rows = repeat(place, identity)
+    same, ended = all(row["same"] for row in rows), bool(place.run(identity).answer)
     if as_json:
-        emit({"schema_version": 1, "run_id": identity, "same": same, "artifacts": rows})
+        emit({"schema_version": 1, "run_id": identity, "same": same, "ended": ended, "artifacts": rows})
     else:
         for row in rows:
             print(f"{'same' if row['same'] else 'DIFFERS'}  {row['artifact']}")
-        verdict = "all the same bytes" if same else "NOT all the same"
-        print(f"{len(rows)} artefacts, {verdict}" if rows else "this run kept no result, so nothing was repeated")
-    raise typer.Exit(OK if same else TOOL)
+        print(f"{len(rows)} artefacts, {'all the same bytes' if same else 'NOT all the same'}")
+        if not ended:
+            print("the run was interrupted: what it kept before that was repeated")
+    raise typer.Exit(TOOL if not same else OK if ended else PARTIAL)
 
 
 @app.command()
@@ -549,11 +587,11 @@ def open_project(folder: str | None, *, create: bool = True) -> Project:
     return Project.open(setting("project", folder).value, create=create)
 
 
-def workers(scheduler: str | None = None) -> Any:
-    """Who makes volumes, from the flag and the settings."""
+def workers(scheduler: str | None = None, volumes: str | None = None) -> Any:
+    """Who makes volumes and how they are written, from the flags and the settings."""
     from moho.volumes import Workers
 
-    return Workers(setting("scheduler", scheduler).value, setting("threads").value)
+    return Workers(setting("scheduler", scheduler).value, setting("threads").value, setting("volumes", volumes).value)
 
 
 def budget() -> Any:

@@ -1,13 +1,15 @@
 """Which tools a request is offered: those that fit the project's data, the nearest in meaning first.
 
 Nearness is MiniLM's, between the request and the ways people are known to ask for a tool (its `say`) or its own first line. It
-only shortens the list; the model chooses.
+only shortens the list; the model chooses. At the end of a request the same nearness, and the words that only few tools are asked for
+with, say whether a part of it was left undone.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
@@ -17,6 +19,14 @@ from moho.agent.registry import Tool, load_tools
 from moho.settings import home
 
 MANY = 7  # tools a small model is offered
+NEAR = 0.4  # cosine between a clause and the tool it asks for
+FEW = 8  # tools that may share a word which still names one of them
+ASKS = re.compile(
+    r"\W*(?:(?:and|so|but|then|also|until|since) )*(?:what|how|why|which|where|when|who|is|are|does|do|did|was|were|has|have|explain|tell)\b", re.I
+)
+_AND = re.compile(r"[,;.!]\s+|\?|\s*->\s*|\s+\+\s+|\s+(?:and then|and|then|after that|after this|followed by|next)\s+", re.I)
+_WORD = re.compile(r"[a-z][a-z-]*[a-z]", re.I)
+_UNITS = frozenset(("hz", "ms", "km", "sec", "seconds", "metres", "degrees", "nt", "mgal"))
 
 
 def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY) -> list[str]:
@@ -40,15 +50,19 @@ def fits(tool: Tool, held: set[str]) -> bool:
 @lru_cache(maxsize=512)
 def rank(request: str) -> list[str]:
     """All tools, nearest first."""
+    best = _nearness(clauses(request))
+    return sorted(best, key=lambda name: (-best[name], name))
+
+
+def _nearness(texts: Sequence[str]) -> dict[str, float]:
+    """For each tool the cosine between the nearest of the texts and the nearest of its phrases."""
     from moho.knowledge.embed import embed
 
     owners, vectors = _phrases()
-    asked = embed(clauses(request))
-    nearness = (vectors @ asked.T).max(axis=1)
     best: dict[str, float] = {}
-    for owner, near in zip(owners, nearness, strict=True):
+    for owner, near in zip(owners, (vectors @ embed(list(texts)).T).max(axis=1), strict=True):
         best[owner] = max(best.get(owner, -1.0), float(near))
-    return sorted(best, key=lambda name: (-best[name], name))
+    return best
 
 
 def clauses(conversation: str) -> list[str]:
@@ -56,6 +70,53 @@ def clauses(conversation: str) -> list[str]:
     lines = [line for line in conversation.split("\n") if line.strip()][-2:] or [conversation]
     parts = [part.strip() for part in re.split(r"[,;.?]\s+|\s+(?:and|then|after that)\s+", lines[-1]) if len(part.split()) > 1]
     return list(dict.fromkeys([*lines, *parts]))[:8]
+
+
+def undone(request: str, kinds: Mapping[str, str], calls: Sequence[tuple[str, Sequence[str]]]) -> list[tuple[str, str]]:
+    """(clause, tool) of each later part of a request that asks for a tool and that no call has served.
+
+    `calls`: tool and names of data, those beside the first being what it was helped with. A clause asks for a tool that is the nearest
+    of all and is named by a word that few tools are asked for with; it is served when a call's own words hold that word. Questions,
+    and tools that only inspect, draw or look something up, are left to the model.
+    """
+    plain = request
+    for name in sorted(kinds, key=len, reverse=True):
+        plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", lambda match: "…" * len(match[0]), plain, flags=re.I)
+    tools, held, found = load_tools(), set(kinds.values()), []
+    helpers = {name.casefold() for _, names in calls for name in names[1:]}
+    spent = {word for name, _ in calls for word in _words(name)}
+    for start, end in _parts(plain)[1:]:
+        clause = re.sub(r"^(?:(?:and|then|also|so) )+", "", request[start:end].strip(), flags=re.I)
+        if not clause or ASKS.match(clause) or plain[end : end + 1] == "?" or any(name in clause.casefold() for name in helpers):
+            continue
+        near = _nearness([plain[start:end].replace("…", "").strip()])
+        name = min(near, key=lambda one: (-near[one], one))
+        if near[name] < NEAR or tools[name].stage in ("inspect", "plot", "literature") or not fits(tools[name], held):
+            continue
+        named = {word for word in _WORD.findall(plain[start:end].lower()) if word in _words(name) and _common()[word] <= FEW}
+        if named and not named & spent and name not in {one for one, _ in calls}:
+            found.append((clause, name))
+    return found
+
+
+def _parts(text: str) -> list[tuple[int, int]]:
+    """Start and end of each clause."""
+    ends = [(match.start(), match.end()) for match in _AND.finditer(text)]
+    return list(zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True))
+
+
+@cache
+def _words(name: str) -> frozenset[str]:
+    """The words a tool is known by: its name, the ways people ask for it, its listed choices."""
+    tool = load_tools()[name]
+    texts = [name.replace("_", " "), *(re.sub(r"\{\w*\}", " ", say) for say in tool.say), *(c for a in tool.arguments for c in a.choices)]
+    return frozenset(word for text in texts for word in _WORD.findall(text.lower())) - _UNITS
+
+
+@cache
+def _common() -> Counter[str]:
+    """How many tools each word is known by."""
+    return Counter(word for name in load_tools() for word in _words(name))
 
 
 @cache

@@ -13,17 +13,30 @@ import inspect
 import pkgutil
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from moho.errors import Missing, MohoError, Refusal
-from moho.survey import KINDS, Data, Step
+from moho.survey import KINDS, Data, Step, noun
 from moho.units import Unit, parse, split
 
 TOOLS: dict[str, Tool] = {}
 MARK = "?"  # an argument a model leaves open: the person has not said it
+FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+WAYS = {  # which tool makes the data set that is wanted from the one that is there
+    ("Seismic", "Volume"): "`segy_read` takes an inline or a crossline out of a volume.",
+    ("Seismic", "Gather"): "`nmo_stack` makes a line of gathers.",
+    ("Gravity", "Table"): "`assign_columns` says which columns of a table are what.",
+    ("Magnetics", "Table"): "`assign_columns` says which columns of a table are what.",
+    ("Grid", "Gravity"): "`grid_trend` makes a grid of stations.",
+    ("Grid", "Magnetics"): "`grid_trend` makes a grid of stations.",
+    ("Picks", "Waveforms"): "`pick_phases` makes picks of seismograms.",
+    ("Catalogue", "Picks"): "`locate_event` makes an event of picks.",
+    ("Horizon", "Seismic"): "`track_horizon` makes a horizon of a line.",
+    ("Well", "LogFile"): "`dlis_read` makes a well of a frame of a log file.",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,7 @@ class Argument:
     unit: Unit | None = None  # for numbers
     choices: tuple[str, ...] = ()  # for listed words
     integer: bool = False
+    flag: bool = False  # yes or no
     many: bool = False  # a list of them
     required: bool = True
     default: Any = None
@@ -61,7 +75,9 @@ class Argument:
         """JSON schema of what a model may write here."""
         if self.is_data:
             one: dict[str, Any] = {"type": "string"}
-            what = f"name of a {' or '.join(kind.__name__ for kind in self.kinds)} in the project"
+            what = f"name of {noun(*self.kinds)} in the project"
+        elif self.flag:
+            one, what = {"type": "boolean"}, ""
         elif self.choices:
             one, what = {"type": "string", "enum": list(self.choices)}, ""
         elif self.unit is not None:
@@ -165,6 +181,8 @@ def _read(argument: Argument, hint: Any) -> Argument:
         return replace(_read(argument, get_args(hint)[0]), many=True)
     if isinstance(hint, type) and issubclass(hint, Data):
         return replace(argument, kinds=(hint,))
+    if hint is bool:
+        return replace(argument, flag=True, choices=("true", "false"))
     if hint is int:
         return replace(argument, integer=True, unit=argument.unit or Unit(""))
     if hint is float:
@@ -249,7 +267,7 @@ def prepare(name: str, written: Mapping[str, Any], catalogue: Mapping[str, type[
 def _choose(tool_: Tool, argument: Argument, written: Any, catalogue: Mapping[str, type[Data]]) -> str | list[str] | None:
     """The data set(s) meant, by name; when none was named the only one that fits, or for a list all that fit."""
     fitting = [name for name, kind in catalogue.items() if issubclass(kind, argument.kinds)]
-    wanted = " or ".join(kind.__name__ for kind in argument.kinds)
+    wanted = noun(*argument.kinds)
     if written is None:
         if not argument.required:
             return fitting[0] if len(fitting) == 1 and all(kind.accessory for kind in argument.kinds) else None
@@ -258,8 +276,9 @@ def _choose(tool_: Tool, argument: Argument, written: Any, catalogue: Mapping[st
         if len(fitting) == 1:
             return fitting[0]
         if not fitting:
-            held = ", ".join(f"{name} ({kind.__name__})" for name, kind in catalogue.items()) or "nothing yet"
-            raise Refusal("E_DATA", f"{tool_.name} needs a {wanted} and the project has none; it holds {held}.")
+            held = ", ".join(f"{name} ({noun(kind)})" for name, kind in catalogue.items()) or "nothing yet"
+            words = f"{tool_.name} needs {wanted} and the project has none; it holds {held}."
+            raise Refusal("E_DATA", words, way(argument, catalogue.values()))
         raise Missing(argument.name, f"Which {argument.label} do you mean: {', '.join(fitting)}?", tuple(fitting))
     if argument.many:
         parts = written if isinstance(written, (list, tuple)) else [part.strip() for part in str(written).split(",")]
@@ -274,11 +293,24 @@ def _name(argument: Argument, written: Any, catalogue: Mapping[str, type[Data]],
     if name is None:
         raise ValueError(f"there is no {text!r} in the project; for {argument.name} there is {', '.join(fitting) or 'nothing'}")
     if name not in fitting:
-        raise ValueError(f"{name!r} is a {catalogue[name].__name__}; {argument.name} wants a {wanted}: {', '.join(fitting) or 'none here'}")
+        hint = way(argument, [catalogue[name]])
+        words = f"{name!r} is {noun(catalogue[name])}; {argument.name} wants {wanted}: {', '.join(fitting) or 'none here'}"
+        raise ValueError(f"{words}. {hint}" if hint else words)
     return name
 
 
+def way(argument: Argument, held: Iterable[type[Data]]) -> str:
+    """The tool that leads from a data set that is there to one the argument takes, in a sentence; "" for none."""
+    ways = (WAYS.get((kind.__name__, there.__name__)) for kind in argument.kinds for there in held)
+    return next((words for words in ways if words), "")
+
+
 def _value(argument: Argument, written: Any) -> Any:
+    if argument.flag:
+        said = FLAGS.get(str(written).strip().casefold())
+        if said is None:
+            raise ValueError(f"{argument.name} must be true or false, got {written!r}")
+        return said
     if argument.choices:
         text = str(written).strip().casefold()
         for choice in argument.choices:

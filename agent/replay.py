@@ -13,16 +13,22 @@ from moho.agent.registry import execute
 from moho.errors import DataError
 from moho.project import Project
 from moho.survey import Data
-from moho.volumes import Place, into
+from moho.volumes import Place, Workers, into
 
 
 def replay(project: Project, identity: str) -> list[dict[str, Any]]:
-    """One row an artefact: its name and whether the repeated call gave the same bytes. Inputs that changed raise E_CHANGED."""
+    """One row an artefact: its name and whether the repeated call gave the same bytes.
+
+    Inputs that changed raise E_CHANGED, a run that kept no result E_NOT_FOUND.
+    """
     run = project.run(identity)
     rows: list[dict[str, Any]] = []
     made: dict[str, Data] = {}
     steps = run.steps()
-    large = any(artifact["name"] == store.STREAMED for step in steps for artifact in step.artifacts)
+    if all(step.error for step in steps):
+        how = run.answer.get("status") or "interrupted"
+        raise DataError("E_NOT_FOUND", f"run {run.id} ({how}) kept no result, so there is nothing to repeat")
+    large = any(artifact["name"] in store.BESIDE for step in steps for artifact in step.artifacts)
     with tempfile.TemporaryDirectory(dir=project.folder if large else None, prefix=".replay-") as scratch:
         for step in steps:
             if step.error:
@@ -33,13 +39,14 @@ def replay(project: Project, identity: str) -> list[dict[str, Any]]:
             folder = Path(scratch) / str(step.id)
             folder.mkdir()
             call = recall({"tool": step.tool, "arguments": step.arguments})
-            with into(Place(lambda folder=folder: folder)):  # type: ignore[misc]
+            form = "zarr" if any(artifact["name"] == store.ZARR for artifact in step.artifacts) else "segy"
+            with into(Place(lambda folder=folder: folder, Workers(form=form))):  # type: ignore[misc]
                 result = execute(call, lambda name: made[name] if name in made else project.load(name))
             result = _noted(result, list(step.result.get("notes", [])))
             if step.result.get("name"):
                 made[step.result["name"]] = result
             store.save(result, folder / "result.npz")
-            beside = [path for path in (folder / store.STREAMED,) if path.exists()]
+            beside = [path for path in (folder / name for name in store.BESIDE) if path.exists()]
             written = {path.name: store.digest(path) for path in [folder / "result.npz", *beside, *figures(result, folder)]}
             for artifact in step.artifacts:
                 same = written.get(artifact["name"]) == artifact["sha256"]

@@ -25,3 +25,6 @@ class Conversation(TypedDict, total=False):
     attempts: int  # replies that could not be carried out, in a row
     sent_back: bool  # whether an answer with unbound numbers has gone back already
     turns: int  # model replies used
+    owed: list[str]  # a clause left undone and the tool it asks for, while the model is asked for it
+    asked: list[str]  # clauses it was asked for already
+    draft: str  # its answer before that

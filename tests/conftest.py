@@ -13,6 +13,16 @@ from pathlib import Path
 
 import pytest
 
+LONG = (  # files that take longest, in that order: begun first, so that no worker is left alone with one at the end
+    "test_requests", "test_volumes", "test_waveform_inversion", "test_plot", "test_instructions", "test_embedded", "test_kill", "test_tomography",
+    "test_gravity_inversion", "test_rock_physics", "test_facies", "test_catalogue", "test_magnetics", "test_real_chains", "test_model", "test_cli",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, the others in the order they have."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

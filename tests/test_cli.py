@@ -99,8 +99,15 @@ def test_1_an_internal_error_is_a_line(moho: Shell) -> None:
         ("run", "bandpass", "--low"),
         ("tools", "band_pass"),
         ("run", "bandpass", "--line", "line 99", "--low", "5", "--high", "60"),
+        ("run", "bandpass", "--line", "line", "--low", "60 Hz", "--high", "5 Hz"),
+        ("run", "bandpass", "--line", "line", "--low", "-5 Hz", "--high", "60 Hz"),
+        ("run", "bandpass", "--line", "line", "--low", "5 Hz"),
         ("project", "add", "line.sgy", "well.las", "--name", "a"),
         ("project", "add", "line.sgy", "--hint", "cdp"),
+        ("project", "add", "line.sgy", "--hint", "colour=red"),
+        ("project", "add", "line.sgy", "--hint", "whole_traces=maybe"),
+        ("project", "add", "line.sgy", "--hint", "dt=slow"),
+        ("project", "add", "line.sgy", "--hint", "header_bytes.cdp=last"),
         ("export", "last", "--format", "pdf"),
         ("ask", "hello", "--no-such-option"),
     ],
@@ -109,7 +116,9 @@ def test_2_usage(moho: Shell, words: tuple[str, ...]) -> None:
     moho("project", "add", "line.sgy")
     code, out, err = moho(*words, replies=[])
     assert (code, out) == (2, "")
-    assert err.startswith("error: ")
+    assert err.startswith(("error: ", "question: "))
+    code, (row,) = moho.json(*words, replies=[])
+    assert (code, row["status"] in ("failed", "question")) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +167,16 @@ def test_4_an_approval_is_needed_and_given_later(moho: Shell, monkeypatch: pytes
 
 def test_5_a_tool_that_failed(moho: Shell) -> None:
     moho("project", "add", "line.sgy")
-    code, out, err = moho("run", "bandpass", "--line", "line", "--low", "60 Hz", "--high", "5 Hz")
+    code, out, err = moho("run", "bandpass", "--line", "line", "--low", "60 Hz", "--high", "300 Hz")
     assert (code, out) == (5, "")
-    assert "error: need low < high" in err
+    assert "refused: " in err
+    assert "Nyquist" in err
+    assert moho.json("project", "history")[1][-1]["status"] == "refused"
+    code, (row,) = moho.json("run", "water_saturation", "--rw", "0.05")
+    assert (code, row["status"], row["code"]) == (5, "refused", "E_DATA")
+    assert "it holds line (a seismic line)" in row["answer"]
+    moho("run", "bandpass", "--line", "line", "--low", "60 Hz", "--high", "5 Hz")
+    assert moho.json("project", "history")[1][-1]["status"] == "failed"
     code, (row,) = moho.json("ask", REQUEST, replies=[call("nothing")] * 3)
     assert (code, row["status"]) == (5, "failed")
 
@@ -275,6 +291,39 @@ def test_replay_gives_the_same_bytes_and_says_when_not(moho: Shell, tmp_path: Pa
     assert (code, row["same"]) == (5, False)
     write_line(tmp_path / "line.sgy", seed=9)
     assert moho.json("replay", "last")[1][0]["code"] == "E_CHANGED"
+
+
+def test_a_run_without_an_end_is_no_success_when_it_is_replayed(moho: Shell, tmp_path: Path) -> None:
+    def stop(messages: Any) -> AIMessage:
+        raise KeyboardInterrupt
+
+    assert moho("ask", REQUEST, "--data", "line.sgy", replies=[stop])[0] == 130
+    code, (row,) = moho.json("replay", "last")
+    assert (code, row["code"]) == (3, "E_NOT_FOUND")
+    assert "(interrupted) kept no result" in row["answer"]
+    assert moho("ask", REQUEST, replies=[BANDPASS, stop])[0] == 130
+    code, (row,) = moho.json("replay", "last")
+    assert (code, row["same"], row["ended"]) == (6, True, False)
+    assert "interrupted" in moho("replay", "last")[1]
+
+
+def test_a_reader_takes_yes_and_no_and_numbers_from_the_command_line(moho: Shell, tmp_path: Path) -> None:
+    whole = (tmp_path / "line.sgy").read_bytes()
+    (tmp_path / "cut.sgy").write_bytes(whole[:-100])
+    code, (row,) = moho.json("project", "add", "cut.sgy")
+    assert (code, row["code"]) == (3, "E_TRUNCATED")
+    assert "--hint whole_traces=true" in row["hint"]
+    assert moho.json("project", "add", "cut.sgy", "--hint", "whole_traces=no")[1][0]["code"] == "E_TRUNCATED"
+    code, (row,) = moho.json("project", "add", "cut.sgy", "--hint", "whole_traces=Yes", "--hint", "dt=0.004")
+    assert code == 0
+    assert row["line"].startswith("2-D section, 11 traces, 400 samples at 4 ms")
+    assert moho("project", "show", "cut")[0] == 0
+
+
+def test_a_file_where_a_name_belongs_is_told_how_to_be_added(moho: Shell) -> None:
+    code, _, err = moho("run", "bandpass", "--line", "line.sgy", "--low", "5", "--high", "60")
+    assert code == 2
+    assert "line.sgy is a file: add it with --data line.sgy" in err
 
 
 def test_an_exported_script_repeats_the_run_whatever_the_request_said(moho: Shell, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -14,9 +15,9 @@ import numpy as np
 import pytest
 
 from moho.agent import registry
-from moho.agent.registry import Call, Cost, estimate, execute, find_tool, load_tools, prepare, tool
+from moho.agent.registry import WAYS, Call, Cost, estimate, execute, find_tool, load_tools, prepare, tool
 from moho.errors import Missing, Refusal
-from moho.survey import Data, Gravity, Grid, Response, Seismic, Waveforms, Well
+from moho.survey import KINDS, Data, Gravity, Grid, Response, Seismic, Volume, Waveforms, Well
 from moho.units import Count, Hertz, OutOfBounds, Quantity, Seconds, Velocity
 
 TOOLS = load_tools()
@@ -32,6 +33,7 @@ def smear(
     top: Hertz | None = None,
     label: str = "",
     other: Seismic | None = None,
+    reverse: bool = False,
 ) -> Seismic:
     """The line, smeared.
 
@@ -55,8 +57,8 @@ def test_the_signature_is_the_schema() -> None:
     assert schema["required"] == ["line", "width"]
     assert schema["additionalProperties"] is False
     properties = schema["properties"]
-    assert list(properties) == ["line", "width", "passes", "speeds", "style", "top", "label", "other"]
-    assert properties["line"] == {"type": "string", "description": "line; name of a Seismic in the project"}
+    assert list(properties) == ["line", "width", "passes", "speeds", "style", "top", "label", "other", "reverse"]
+    assert properties["line"] == {"type": "string", "description": "line; name of a seismic line in the project"}
     assert "smearing width" in properties["width"]["description"]
     assert "above 0 s" in properties["width"]["description"]
     assert properties["passes"]["description"].endswith("default 2")
@@ -71,9 +73,9 @@ def test_units_are_converted_at_the_door_and_defaults_filled_in() -> None:
     assert call == Call(
         "smear",
         {"line": "line 12"},
-        {"width": 0.04, "passes": 2, "speeds": [1500, 2000], "style": "hard", "top": 60, "label": "", "other": None},
+        {"width": 0.04, "passes": 2, "speeds": [1500, 2000], "style": "hard", "top": 60, "label": "", "other": None, "reverse": False},
     )
-    assert list(call.arguments) == ["line", "width", "passes", "speeds", "style", "top", "label", "other"]
+    assert list(call.arguments) == ["line", "width", "passes", "speeds", "style", "top", "label", "other", "reverse"]
 
 
 def test_the_only_data_that_fits_is_taken_but_an_optional_one_is_not() -> None:
@@ -92,17 +94,37 @@ def test_an_accessory_is_taken_without_being_told() -> None:
     [
         ({"widht": 1}, "no argument widht; it takes line, width, passes"),
         ({"line": "line 99", "width": 1}, "no 'line 99' in the project; for line there is line 12"),
-        ({"line": "A-1", "width": 1}, "'A-1' is a Well; line wants a Seismic: line 12"),
+        ({"line": "A-1", "width": 1}, "'A-1' is a well; line wants a seismic line: line 12"),
         ({"width": "wide"}, "no number in 'wide'"),
         ({"width": "5 km"}, "cannot be given in s"),
         ({"width": 1, "passes": 1.5}, "whole number, got 1.5"),
         ({"width": 1, "style": "firm"}, "one of Soft, hard, got 'firm'"),
         ({"width": True}, "wants a number"),
+        ({"width": 1, "reverse": "maybe"}, "reverse must be true or false, got 'maybe'"),
     ],
 )
 def test_what_can_be_mended_names_the_valid_choices(written: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
         prepare("smear", written, LINES)
+
+
+@pytest.mark.parametrize(("written", "value"), [(True, True), ("yes", True), ("False", False), ("NO", False), (None, False)])
+def test_a_flag_is_said_in_json_or_in_words(written: object, value: bool) -> None:
+    assert prepare("smear", {"width": 1, "reverse": written}, LINES).values["reverse"] is value
+    assert find_tool("smear").schema()["properties"]["reverse"]["type"] == "boolean"
+
+
+def test_the_tool_that_leads_to_what_is_wanted_is_named() -> None:
+    with pytest.raises(Refusal, match=r"it holds cube \(a volume\). `segy_read` takes an inline"):
+        prepare("smear", {"width": 1}, {"cube": Volume})
+    with pytest.raises(ValueError, match=r"'cube' is a volume; line wants a seismic line: line 12. `segy_read` takes"):
+        prepare("smear", {"line": "cube", "width": 1}, LINES | {"cube": Volume})
+    tools = load_tools()
+    for (wanted, held), words in WAYS.items():
+        leads = tools[words.split("`")[1]]
+        assert any(argument.takes(held) for argument in leads.arguments if argument.is_data)
+        returned = typing.get_type_hints(leads.function)["return"]
+        assert any(issubclass(KINDS[wanted], kind) for kind in typing.get_args(returned) or (returned,))
 
 
 def test_an_unknown_tool_names_its_neighbours() -> None:
@@ -127,7 +149,7 @@ def test_all_that_is_missing_is_asked_at_once() -> None:
 
 
 def test_nothing_that_fits_is_a_refusal_that_says_what_there_is() -> None:
-    with pytest.raises(Refusal, match="needs a Seismic and the project has none; it holds A-1"):
+    with pytest.raises(Refusal, match=r"needs a seismic line and the project has none; it holds A-1 \(a well\)"):
         prepare("smear", {"width": 1}, {"A-1": Well})
 
 
@@ -185,7 +207,7 @@ def test_every_tool_is_described(name: str) -> None:
     assert found.summary.endswith(".")
     assert found.reference or found.stage == "plot"
     assert found.discipline in {"seismic", "seismology", "gravity", "magnetics", "well", "em", "any"}
-    assert found.stage in {"inspect", "processing", "modelling", "inversion", "interpretation", "plot"}
+    assert found.stage in {"inspect", "processing", "modelling", "inversion", "interpretation", "plot", "literature"}
     json.dumps(found.schema())
     for argument in found.arguments:
         assert argument.is_data or argument.choices or argument.unit is not None or argument.label
