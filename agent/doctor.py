@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from moho.errors import DataError
 from moho.project import LIBRARIES, versions
 from moho.settings import DEFAULTS, home, setting
 
@@ -20,10 +21,30 @@ def examine() -> list[dict[str, Any]]:
     rows += [_packaged_model(), _adapter(), _encoder(), _vectors(), _device()]
     rows.append(_row("processors", str(len(os.sched_getaffinity(0)))))
     rows.append(_row("free disk", f"{shutil.disk_usage(home()).free / 2**30:.1f} GiB at {home()}"))
+    rows += _unfinished()
     for name in DEFAULTS:
         chosen = setting(name)
         rows.append(_row(f"setting {name}", f"{chosen.value} (from {chosen.origin})"))
     return rows
+
+
+def _unfinished() -> list[dict[str, Any]]:
+    """What killed runs left in the project of the settings; nothing where there is none."""
+    from moho.project import KEPT, Project
+
+    folder = Path(setting("project").value)
+    if not (folder / "project.json").is_file():
+        return []
+    try:
+        left = Project.open(folder, create=False).abandoned()
+    except DataError as error:
+        return [{"what": "project", "status": "absent", "found": str(error), "do": "name another with --project or the setting `project`"}]
+    if not left:
+        return []
+    days = f"{left[0].seconds / 86400:.1f} days old" if left[0].seconds > 86400 else f"{left[0].seconds / 3600:.1f} hours old"
+    found = f"{len(left)} in {folder}, {sum(one.bytes for one in left) / 2**30:.2f} GiB, the oldest {days}"
+    do = f"repeat the call to go on with it, or `moho project clean`; a later volume clears what is over {KEPT / 86400:.0f} days old"
+    return [{"what": "unfinished volumes", "status": "ok", "found": found, "do": do}]
 
 
 def _row(what: str, found: str, *, need: bool = False, do: str = "") -> dict[str, Any]:

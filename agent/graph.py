@@ -17,19 +17,20 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
-from moho.agent import act, guard, ledger, offer, premises, prompts
-from moho.agent.registry import Call, estimate, find_tool, prepare
+from moho.agent import act, followup, guard, ledger, offer, premises, prompts, sources
+from moho.agent.model import EmbeddedChat
+from moho.agent.registry import Call, estimate, find_tool, load_tools, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Entry, Project, Run, StepRecord
@@ -58,6 +59,11 @@ class Outcome:
     seconds: float
     approval: Mapping[str, Any] = field(default_factory=dict)  # what waits for a person, empty for nothing
 
+    @property
+    def citations(self) -> list[dict[str, Any]]:
+        """The passages that the answer names."""
+        return sources.citations(self.answer, self.steps)
+
     def json(self) -> dict[str, Any]:
         """The object of `moho ask --json`."""
         artifacts = [dict(artifact) for step in self.steps for artifact in step.artifacts]
@@ -70,7 +76,8 @@ class Outcome:
         ]  # fmt: skip
         return {
             "schema_version": 1, "run_id": self.run_id, "thread": self.thread, "status": self.status, "answer": self.answer, "numbers": self.numbers,
-            "steps": steps, "citations": [], "artifacts": artifacts, "about": self.about, "candidates": self.candidates, "code": self.code,
+            "steps": steps, "citations": self.citations,
+            "artifacts": artifacts, "about": self.about, "candidates": self.candidates, "code": self.code,
             "approval": dict(self.approval), "model": self.model, "seconds": round(self.seconds, 3),
         }  # fmt: skip
 
@@ -136,7 +143,7 @@ class Agent:
         run = self.project.start(request, model=self.name, thread=thread)
         fresh: dict[str, Any] = {
             "run": run.id, "status": "", "answer": "", "about": [], "candidates": [], "code": "", "numbers": [],
-            "attempts": 0, "sent_back": False, "turns": 0, "runs": [run.id],
+            "attempts": 0, "sent_back": False, "turns": 0, "runs": [run.id], "owed": [], "asked": [], "draft": "",
         }  # fmt: skip
         if focus:
             fresh["focus"] = list(focus)
@@ -169,13 +176,43 @@ class Agent:
         kinds = {name: entry.kind for name, entry in entries.items()}
         request = _request(state)
         used = [step.tool for step in run.steps()]
-        offered = offer.choose(_conversation(state), kinds, used)
+        if (reply := self._from_literature(state, run, list(entries))) is not None:
+            return {"messages": [reply], "turns": state["turns"] + 1, "owed": []}
+        owed, messages = state.get("owed"), state["messages"]
+        again = followup.follow(request, _asked(messages), kinds)
+        if owed:
+            offered, messages = [owed[1]], [*_asked(messages)[:-1], HumanMessage(owed[0])]
+        elif again is not None and again.complete:
+            offered = [again.tool]
+        else:
+            offered = offer.choose(_conversation(state), kinds, [*([again.tool] if again else []), *used])
         tools = [{"type": "function", "function": function} for function in [*map(_described, offered), prompts.ASK, prompts.REFUSE]]
         text = prompts.system({name: (entry.kind, entry.line) for name, entry in entries.items()})
         system = SystemMessage(text, additional_kwargs={"catalogue": kinds})
         self._tell(Event("think", request))
-        reply = self.model.bind_tools(tools).invoke([system, *state["messages"]])
-        return {"messages": [reply], "turns": state["turns"] + 1}
+        reply = self.model.bind_tools(tools).invoke([system, *messages])
+        if again is not None and not used and not state["turns"]:
+            reply = _leaning(reply, again, request)
+        if owed and not any(call["name"] != "refuse" for call in reply.tool_calls):
+            reply = AIMessage(state["draft"])
+        elif owed:
+            reply = _onward(reply, owed[0], run.steps())
+        return {"messages": [reply], "turns": state["turns"] + 1, "owed": []}
+
+    def _from_literature(self, state: Conversation, run: Run, names: list[str]) -> AIMessage | None:
+        """The call that asks the library, or what a model that only chooses says of it; None where the model is to speak."""
+        question, rest = sources.asked(_request(state), names)
+        owed = state.get("owed")
+        if not question or (rest and not owed and not state["draft"]):
+            return None
+        done = [step for step in run.steps() if not step.error and sources.is_literature(step)]
+        if done:
+            extractive = isinstance(self.model, EmbeddedChat) or state["draft"]
+            return AIMessage(f"{state['draft']} {{s{done[-1].id}.answer}}".strip()) if extractive else None
+        name = sources.tool(question)
+        if (rest and not (owed and owed[1] == name)) or any(step.tool == name for step in run.steps()):
+            return None
+        return AIMessage("", tool_calls=[ToolCall(name=name, args={"question": question}, id=f"literature-{state['turns']}", type="tool_call")])
 
     def _after_think(self, state: Conversation) -> Node:
         if state["status"]:
@@ -222,7 +259,8 @@ class Agent:
                 continue
             right += 1
             result = step.result
-            text = prompts.observation(step.id, result.get("name", ""), result.get("kind", ""), step.facts(), list(result.get("notes", [])))
+            made, kind, passages = result.get("name", ""), result.get("kind", ""), result.get("citations", [])
+            text = prompts.observation(step.id, made, kind, step.facts(), list(result.get("notes", [])), passages)
             replies.append(ToolMessage(text, tool_call_id=guarded.id))
             self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
         wrong = 0 if right else state["attempts"] + 1
@@ -268,6 +306,8 @@ class Agent:
         text = str(last.content).strip()
         if not text:
             return {"status": "failed", "code": "E_DATA", "answer": "The model gave no answer."}
+        if undone := self._undone(state, steps):
+            return {"messages": [RemoveMessage(id=str(last.id))], "owed": list(undone), "asked": [*state.get("asked", []), undone[0]], "draft": text}
         names = list(self.project.catalogue())
         for written, step, key in premises.wrong(_request(state), steps, names):
             if f"not {written}" not in text:
@@ -280,6 +320,12 @@ class Agent:
             without = ", ".join([*checked.unbound, *checked.unknown])
             words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."
             return {"messages": [SystemMessage(words)], "sent_back": True}
+        if any(sources.is_literature(step) for step in steps) and not ledger.BINDING.search(text):
+            verified = sources.check(checked.text, steps, not sources.asked(_request(state), names)[1])
+            if verified.faults and not state["sent_back"]:
+                words = f"Mend these sentences, or leave them out: {' '.join(verified.faults)} Each ends with the key of its passage, like [abcdef]."
+                return {"messages": [SystemMessage(words)], "sent_back": True}
+            checked = replace(checked, text=verified.text)
         left = [quantity for quantity in ledger.unused(_request(state), steps) if quantity not in checked.text]
         remark = f" Not used of what you gave: {', '.join(left)}." if left else ""
         return {"status": "answered", "answer": checked.text + remark, "numbers": [number.json() for number in checked.numbers]}
@@ -288,6 +334,17 @@ class Agent:
         return END if state["status"] else "think"  # type: ignore[return-value]
 
     # -- below
+
+    def _undone(self, state: Conversation, steps: Sequence[StepRecord]) -> tuple[str, str] | None:
+        """A clause of the request that no step has served, and its tool, where the model was not asked for it before."""
+        question, rest = sources.asked(_request(state), self._entries(state))
+        if question and rest and not any(sources.is_literature(step) for step in steps) and question not in state.get("asked", []):
+            return question, sources.tool(question)
+        if not steps:
+            return None
+        calls = [(step.tool, list(step.inputs)) for step in steps]
+        kinds = {name: entry.kind for name, entry in self._entries(state).items()}
+        return next((one for one in offer.undone(_request(state), kinds, calls) if one[0] not in state.get("asked", [])), None)
 
     def _entries(self, state: Conversation) -> dict[str, Entry]:
         """The data sets this thread sees."""
@@ -455,6 +512,39 @@ def _sentence(words: str) -> str:
 def _reason(refusal: Refusal) -> str:
     """Why, without the code."""
     return _sentence(str(refusal).removesuffix(f" [{refusal.code}]"))
+
+
+def _asked(messages: Sequence[AnyMessage]) -> Sequence[AnyMessage]:
+    """The messages up to the last request."""
+    return messages[: max((place for place, message in enumerate(messages) if isinstance(message, HumanMessage)), default=-1) + 1]
+
+
+def _onward(reply: AIMessage, clause: str, steps: Sequence[StepRecord]) -> AIMessage:
+    """A model's reply to one clause of a request, on what the steps before have made of a data set that the clause does not name."""
+    latest: dict[str, str] = {}
+    for step in steps:
+        if not step.error and (made := step.result.get("name")) and step.inputs:
+            latest |= {next(iter(step.inputs)): str(made)}
+    calls = []
+    for call in reply.tool_calls:
+        arguments = dict(call["args"])
+        first = next((a.name for a in find_tool(call["name"]).arguments if a.is_data), "") if call["name"] in load_tools() else ""
+        while (name := arguments.get(first)) in latest and str(name).casefold() not in clause.casefold():
+            arguments[first] = latest.pop(str(name))
+        calls.append(ToolCall(name=call["name"], args=arguments, id=call["id"]))
+    return AIMessage(reply.content, id=reply.id, tool_calls=calls)
+
+
+def _leaning(reply: AIMessage, again: followup.Followup, request: str) -> AIMessage:
+    """A model's reply to a short request that leans on the call before: what nobody has said anew is as it was."""
+    calls = reply.tool_calls
+    place = next((place for place, call in enumerate(calls) if call["name"] == again.tool), None)
+    if place is not None:
+        mended = ToolCall(name=again.tool, args=again.mended(calls[place]["args"], request), id=calls[place]["id"])
+        return AIMessage(reply.content, id=reply.id, tool_calls=[*calls[:place], mended, *calls[place + 1 :]])
+    if again.complete and all(call["name"] in ("ask", "refuse") for call in calls):
+        return AIMessage("", tool_calls=[ToolCall(name=again.tool, args=again.arguments, id=f"call_{secrets.token_hex(4)}")])
+    return reply
 
 
 def _request(state: Conversation) -> str:

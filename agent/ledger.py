@@ -152,6 +152,8 @@ def _sources(steps: Sequence[StepRecord], facts: Mapping[tuple[int, str], Quanti
             elif isinstance(value, str):  # a time, a list of curves
                 found += [(float(word), (f"step:{step}:{key}", "")) for word in re.findall(r"\d+(?:\.\d+)?", value)]
     for record in steps:
+        for passage in record.result.get("citations", []):
+            found += [(float(word), (f"passage:{passage['key']}", "")) for word in re.findall(r"\d+(?:\.\d+)?", passage["quote"])]
         for key, given in record.arguments.items():
             for value in given if isinstance(given, (list, tuple)) else [given]:
                 if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -102,6 +102,8 @@ def candidates(text: str, argument: Argument) -> list[str]:
     """What in `text` could be the value of `argument`: quantities its unit can take, its listed words, or runs of words."""
     if argument.choices:
         return list(argument.choices)
+    if argument.label == "question":  # to the literature: what was asked, as it was asked
+        return [" ".join(text.split())]
     if argument.unit is None:
         return spans(text)
     fitting = []

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from moho.agent.registry import Argument, Tool, load_tools
+from moho.knowledge import starter
 from moho.plot import DRAWINGS, REPORTS, RESULTS
 from moho.survey import Data, Report, Table, Well
 
@@ -19,14 +20,14 @@ DISCIPLINES = {
     "seismic": "Seismic", "seismology": "Seismology", "gravity": "Gravity", "magnetics": "Magnetics", "em": "Electromagnetics", "well": "Wells",
     "any": "Any data",
 }  # fmt: skip
-STAGES = ("inspect", "processing", "modelling", "inversion", "interpretation", "plot")
+STAGES = ("inspect", "processing", "modelling", "inversion", "interpretation", "plot", "literature")
 HEAD = """\
 # Tools
 
 Every tool takes names of data sets in a project and numbers with units (a bare number is in the unit given here), and returns one
 data set or report, with a figure where there is something to see. What the data or physics do not allow is refused with the numbers;
-what only a person can say is asked. "Held to" says what the tests of a tool assert. This page is the output of
-`moho tools --markdown`; `make docs` writes it anew.
+what only a person can say is asked. "Held to" says what the tests of a tool assert; "Assumes" is from the page of the handbook.
+This page is the output of `moho tools --markdown`; `make docs` writes it anew.
 """
 
 
@@ -55,8 +56,19 @@ def entry(tool: Tool) -> str:
     lines += [f"- `{argument.name}`: {described(argument)}" for argument in tool.arguments]
     lines.append("\nAsk: " + " · ".join(f"“{plain(phrase)}”" for phrase in tool.say[:2]) + "\n")
     lines += [f"{paragraph}\n" for paragraph in rest]
+    lines += [f"{paragraph}\n" for paragraph in from_handbook(tool.name)]
     lines.append(f"Source: {plain(tool.reference)}.  \nHeld to: {plain(tool.truth)}.  \nFigure: {plain(figure(tool))}\n")
     return "\n".join(lines).replace("..  \n", ".  \n")
+
+
+def from_handbook(name: str) -> list[str]:
+    """What the handbook says a tool assumes, with links to its pages; nothing where it has none."""
+    pages = starter.of_tool().get(name, ())
+    if not pages:
+        return []
+    links = ", ".join(f"[{page}](../knowledge/handbook/{page}.md)" for page in pages[:3])
+    assumptions = " ".join(starter.section(pages[0], "Assumptions").split())
+    return [*([f"Assumes: {plain(assumptions)}"] if assumptions else []), f"Handbook: {links}."]
 
 
 def paragraphs(text: str) -> list[str]:

@@ -11,7 +11,7 @@ import time
 
 from benchmarks.table import show
 
-NAMES = ("turn", "start", "open_volume", "methods", "inversions", "segy", "volumes")
+NAMES = ("turn", "start", "open_volume", "methods", "inversions", "segy", "volumes", "literature")
 
 
 def main() -> int:

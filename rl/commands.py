@@ -60,6 +60,41 @@ def requests(
     print(f"invented numbers {result['invented_numbers']}, median seconds {result['median_seconds']}")
 
 
+@evaluate.command("retrieval")
+def retrieval(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Collections (folders) and questions (JSON lines); tests/questions/dev.jsonl.")] = None,
+    read: Annotated[bool, typer.Option("--read/--no-read", help="Read the best passages again by their tokens.")] = True,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Score the literature index: nDCG@10 on collections with judgements, and what comes of questions about the handbook."""
+    import json
+
+    from moho.knowledge import evaluate as scoring
+    from moho.knowledge.library import folder, retriever
+
+    for path in paths or [Path("tests/questions/dev.jsonl")]:
+        if path.is_dir():
+            result = scoring.score(scoring.load(path), read=read)
+            rows = {"nDCG@10": {"share": result["ndcg@10"], "n": result["queries"], "interval": result["interval"]}}
+        else:
+            rows = scoring.table(scoring.ask(retriever(folder()), scoring.questions(path)))
+            result = {"questions": path.name, "scores": rows}
+        if as_json:
+            print(json.dumps({"schema_version": 1} | result))
+            continue
+        print(path.name)
+        for name, row in rows.items():
+            print(f"  {name:<40} {row['share']:.3f}  ({row['interval'][0]:.3f} to {row['interval'][1]:.3f}, n = {row['n']})")
+
+
+@train.command("reader")
+def reader(out: Annotated[Path, typer.Option("--out", help="Folder for the weights and their card.")] = Path("trained/reader")) -> None:
+    """Train the reader that orders the best passages of the literature index."""
+    from moho.knowledge import reader as reading
+
+    reading.train(reading.data(), reading.Settings(), out)
+
+
 @train.command("sft")
 def sft(
     preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",

@@ -39,7 +39,10 @@ CATALOGUE = [
     "mt_1d", "locate_event", "magnitude", "track_horizon", "attributes", "fault_likelihood", "geobody_salt", "cluster_classify", "pick_phases",
     "detect_associate", "well_tie", "depth_convert", "plot_section", "plot_map", "plot_logs", "plot_waveforms",
 ]  # fmt: skip
-NUMBERS_ONLY = {"segy_inspect", "waveform_inspect", "las_inspect", "dlis_inspect", "table_inspect", "compare"}  # lists of numbers: nothing to draw
+NUMBERS_ONLY = {  # lists of numbers, and quotations: nothing to draw
+    "segy_inspect", "waveform_inspect", "las_inspect", "dlis_inspect", "table_inspect", "compare", "search_literature", "ask_literature",
+    "find_contradictions",
+}  # fmt: skip
 
 
 def test_the_seventy_tools_of_the_catalogue_are_there() -> None:

@@ -1,0 +1,288 @@
+"""Answers from the literature: evidence under short keys, quotations that are verbatim, and "not in these sources".
+
+`quote` answers without a language model: it chooses and orders sentences of passages, and says no more than they say. A
+larger model may write sentences of its own over the same evidence; `verify` holds each to the passages it names. What has
+no key, a key that was not retrieved, a quotation that is not in its passage or a number that is not there goes back to the
+model once and is then struck with a visible mark.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from moho.knowledge.embed import embed
+from moho.knowledge.index import Record
+from moho.knowledge.passages import Passage, sentences
+from moho.knowledge.reader import match, tokens
+from moho.knowledge.retrieve import Filter, Hit, Retriever
+from moho.knowledge.words import stems
+
+NOTHING = "Not in these sources."
+STRUCK = "[struck: no source]"
+LENGTH = 6  # characters of a key
+KEY = re.compile(r"\[([a-z2-7]{6}(?:\s*[,;]\s*[a-z2-7]{6})*)\]")
+SHOWN = 3  # sentences of an extractive answer
+SUPPORT = 0.5  # of the words of a sentence that its passages hold, below which it is not supported
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A passage that may be cited in this turn."""
+
+    key: str
+    text: str  # the passage
+    title: str
+    where: str  # "p. 3", the section, or both
+    source: str
+    passage: int  # its id in the library
+
+    @property
+    def label(self) -> str:
+        """Title and place, as an answer names them."""
+        return f"{self.title}{f', {self.where}' if self.where else ''}"
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A sentence of a passage, word for word."""
+
+    text: str
+    key: str
+    nearness: float  # cosine with the question
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the library says to a question."""
+
+    text: str  # quotations with their keys, or NOTHING
+    supported: bool
+    quotes: tuple[Quote, ...]
+    evidence: tuple[Evidence, ...]  # all that was retrieved, best first, also where the answer is NOTHING
+    belief: float  # how sure it is that the passages answer, 0 to 1
+
+
+def key(text: str) -> str:
+    """The stable name of a passage: the same wherever and whenever it is indexed.
+
+    >>> key("The low-frequency model supplies the trend.") == key("The low-frequency model supplies the trend.")
+    True
+    """
+    number = int.from_bytes(sha256(text.encode()).digest()[:5], "big")
+    return "".join("abcdefghijklmnopqrstuvwxyz234567"[(number >> 5 * i) & 31] for i in range(LENGTH))
+
+
+def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
+    """Hits as what may be cited."""
+    return tuple(
+        Evidence(
+            key(hit.held.passage.text), hit.held.passage.text, hit.record.label, place(hit.held.passage, hit.record), hit.record.source, hit.held.id
+        )
+        for hit in hits
+    )
+
+
+def place(passage: Passage, record: Record) -> str:
+    """Where in its document a passage stands: page, and the last headings."""
+    section = " > ".join(part for part in passage.section.split(" > ") if part != record.title)
+    return ", ".join(part for part in (f"p. {passage.page}" if passage.page else "", section) if part)
+
+
+def quote(retriever: Retriever, question: str, k: int = 5, shown: int = SHOWN, only: Filter | None = None) -> Answer:
+    """The sentences of the library that answer a question, word for word, or NOTHING where support is missing."""
+    hits = [hit for hit in retriever.search(question, k, only) if hit.held.passage.kind in ("text", "table")]
+    found = evidence(hits)
+    lines = [(text, rank) for rank, hit in enumerate(hits) for text in _quotable(hit.held.passage)]
+    if not lines:
+        return Answer(NOTHING, False, (), found, 0.0)
+    near = embed([f"{hits[rank].record.title}. {text}" for text, rank in lines]) @ embed([question])[0]
+    asked = tokens([question])[0]
+    fit = np.array([match(asked, one) for one in tokens([text for text, _ in lines])])
+    known = retriever.answering(question, [hit.held.id for hit in hits])
+    expected = np.zeros(len(lines))
+    for i, (text, rank) in enumerate(lines):
+        sentence, nearness = known.get(hits[rank].held.id, ("", 0.0))
+        if sentence and _flat(text).startswith(_flat(sentence)):
+            expected[i] = nearness
+    belief = believed(features(hits, near, fit, max((nearness for _, nearness in known.values()), default=0.0)))
+    if belief < 0.5:
+        return Answer(NOTHING, False, (), found, belief)
+    worth = 0.5 * near + fit + 0.5 * np.maximum(expected - 0.4, 0) - 0.02 * np.array([rank for _, rank in lines])
+    chosen: list[int] = []
+    for i in np.argsort(-worth, kind="stable"):
+        if len(chosen) < shown and worth[i] > 0.8 * worth.max() and all(lines[i][0] != lines[j][0] for j in chosen):
+            chosen.append(int(i))
+    quotes = tuple(Quote(lines[i][0], found[lines[i][1]].key, float(near[i])) for i in chosen)
+    return Answer(" ".join(f"“{one.text}” [{one.key}]" for one in quotes), True, quotes, found, belief)
+
+
+# What tells a question that is answered from one that is not, by logistic regression on the development questions.
+WEIGHTS: Mapping[str, float] = {"bias": -6.0, "near": 8.0, "passage": 4.0, "shared": 2.0}
+
+
+def features(hits: Sequence[Hit], near: np.ndarray, fit: np.ndarray, kept: float) -> dict[str, float]:
+    """What tells a question that is answered from one that is not: see `WEIGHTS`."""
+    best = np.sort(fit)[::-1]
+    return {
+        "bias": 1.0,
+        "near": float(near.max()),  # cosine of the nearest sentence
+        "fit": float(best[0]),  # and its tokens
+        "second": float(best[min(2, len(best) - 1)]),
+        "passage": max(hit.nearness for hit in hits),
+        "shared": max(hit.shared for hit in hits),  # words of the question in one passage
+        "kept": kept,  # nearness of a question kept with a passage
+        "score": hits[0].score,
+    }
+
+
+def believed(known: Mapping[str, float]) -> float:
+    """How sure it is that passages with these features answer, 0 to 1."""
+    return float(1 / (1 + np.exp(-sum(WEIGHTS.get(name, 0.0) * value for name, value in known.items()))))
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A written answer after the check."""
+
+    text: str  # what has no source struck
+    used: tuple[str, ...]  # keys that stand in it
+    faults: tuple[str, ...]  # what was struck and why, for the model to mend
+
+
+def verify(text: str, held: Sequence[Evidence], whole: bool = True) -> Verified:
+    """`text` with every sentence held to the passages it names: keys known, quotations verbatim, numbers and words there.
+
+    `whole`: every sentence is of the literature; otherwise those that name no passage are left as they are.
+    """
+    known = {one.key: one for one in held}
+    pieces: list[str] = []
+    faults: list[str] = []
+    used: dict[str, None] = {}
+    position = 0
+    for start, end in _claims(text):
+        sentence = text[start:end]
+        pieces.append(text[position:start])
+        position = end
+        keys = [name for match in KEY.finditer(sentence) for name in re.split(r"\s*[,;]\s*", match[1])]
+        fault = _fault(KEY.sub("", sentence), keys, known) if keys or whole else ""
+        if fault and sentence.strip() != NOTHING:
+            faults.append(f"“{sentence.strip()[:120]}”: {fault}")
+            pieces.append(STRUCK)
+        else:
+            used |= dict.fromkeys(keys)
+            pieces.append(sentence)
+    return Verified("".join([*pieces, text[position:]]), tuple(used), tuple(faults))
+
+
+def _claims(text: str) -> Iterator[tuple[int, int]]:
+    """Sentences, each with the keys that follow its full stop."""
+    spans = list(sentences(text))
+    joined: list[list[int]] = []
+    for start, end in spans:
+        rest = KEY.sub("", text[start:end]).strip(" .")
+        if joined and not rest:
+            joined[-1][1] = end
+            continue
+        lead = re.match(rf"(?:\s*{KEY.pattern}\s*)+", text[start:end])
+        if joined and lead:  # "… depth. [abcdef] The next …": the key belongs to what stands before it
+            joined[-1][1] = start + lead.end()
+            start += lead.end()
+        joined.append([start, end])
+    yield from ((start, end) for start, end in joined)
+
+
+def _fault(words: str, keys: Sequence[str], known: Mapping[str, Evidence]) -> str:
+    """What is wrong with a sentence and its keys; "" where nothing is."""
+    if not keys:
+        return "it names no passage"
+    if unknown := [name for name in keys if name not in known]:
+        return f"there is no passage {', '.join(unknown)} among those retrieved"
+    passages = " ".join(known[name].text for name in keys)
+    flat = _flat(passages)
+    for quoted in re.findall(r"[“\"]([^”\"]{12,})[”\"]", words):
+        if _flat(quoted).rstrip(".…") not in flat:
+            return f"the passage does not say “{quoted[:60]}”"
+    numbers = set(re.findall(r"\d+(?:[.,]\d+)*", words))
+    if missing := sorted(numbers - set(re.findall(r"\d+(?:[.,]\d+)*", passages))):
+        return f"the passage has no {', '.join(missing)}"
+    said = stems(words)
+    if said and len(said & stems(passages)) / len(said) < SUPPORT:
+        return "the passage speaks of something else"
+    return ""
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Two sentences of different sources that may contradict each other. Not judged: a person has to read them."""
+
+    first: Quote
+    second: Quote
+    why: str
+
+
+_AGAINST = (
+    ("increase", "decrease"), ("increases", "decreases"), ("higher", "lower"), ("positive", "negative"), ("above", "below"), ("faster", "slower"),
+    ("thicker", "thinner"), ("before", "after"), ("always", "never"), ("must", "need not"), ("possible", "impossible"), ("larger", "smaller"),
+    ("overestimates", "underestimates"), ("improves", "degrades"), ("stable", "unstable"), ("sufficient", "insufficient"), ("better", "worse"),
+)  # fmt: skip
+_NOT = re.compile(r"\b(?:not|no|never|cannot|without|neither|nor|fails? to|does not|do not|is not|are not)\b", re.I)
+_VALUE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:-|to)?\s*(\d+(?:\.\d+)?)?\s*(Hz|ms|s|m|km|m/s|km/s|mGal|nT|%|kg/m3|g/cc|ohm m|degrees)\b")
+
+
+def clashes(retriever: Retriever, question: str, k: int = 12) -> tuple[list[Clash], tuple[Evidence, ...]]:
+    """Sentences on one matter from different sources that differ by a negation, an opposite word or a number."""
+    hits = [hit for hit in retriever.search(question, k, apart=False) if hit.held.passage.kind == "text"]
+    found = evidence(hits)
+    asked = embed([question])[0] if hits else np.empty(0)
+    lines = [(text, rank) for rank, hit in enumerate(hits) for text in _quotable(hit.held.passage)]
+    if not lines:
+        return [], found
+    vectors = embed([text for text, _ in lines])
+    near = vectors @ asked
+    alike = vectors @ vectors.T
+    about = [i for i in np.argsort(-near, kind="stable")[:40] if near[i] > 0.35]
+    pairs: list[tuple[float, Clash]] = []
+    for place_, i in enumerate(about):
+        for j in about[place_ + 1 :]:
+            if found[lines[i][1]].source == found[lines[j][1]].source or alike[i, j] < 0.6:
+                continue
+            if why := _against(lines[i][0], lines[j][0]):
+                first, second = (Quote(lines[n][0], found[lines[n][1]].key, float(near[n])) for n in (i, j))
+                pairs.append((float(alike[i, j]), Clash(first, second, why)))
+    pairs.sort(key=lambda pair: -pair[0])
+    return [clash for _, clash in pairs[:5]], found
+
+
+def _against(first: str, second: str) -> str:
+    """How two sentences on one matter may contradict each other; "" where nothing shows it."""
+    one, two = stems(_NOT.sub("", first)), stems(_NOT.sub("", second))
+    shared = len(one & two) / max(1, min(len(one), len(two)))
+    if shared < 0.5:
+        return ""
+    if bool(_NOT.search(first)) != bool(_NOT.search(second)):
+        return "one denies what the other states"
+    a, b = set(re.findall(r"[a-z]+", first.casefold())), set(re.findall(r"[a-z]+", second.casefold()))
+    for left, right in _AGAINST:
+        if (left in a and right in b and right not in a) or (right in a and left in b and left not in a):
+            return f"“{left}” against “{right}”"
+    values = [{(unit, low): (float(low), float(high or low)) for low, high, unit in _VALUE.findall(text)} for text in (first, second)]
+    for (unit, _), (low, high) in values[0].items():
+        for (other, _), (least, most) in values[1].items():
+            if unit == other and (high < least or most < low):
+                return f"{low:g} against {least:g} {unit}"
+    return ""
+
+
+def _quotable(passage: Passage) -> list[str]:
+    """The sentences of a passage that can stand in an answer."""
+    found = [passage.text[a:b] for a, b in sentences(passage.text)]
+    return [text for text in found if 5 <= len(text.split()) <= 80]
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.casefold().replace("’", "'").split())
