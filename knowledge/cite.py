@@ -20,7 +20,7 @@ from moho.knowledge.index import Record
 from moho.knowledge.passages import Passage, sentences
 from moho.knowledge.reader import match, tokens
 from moho.knowledge.retrieve import Filter, Hit, Retriever
-from moho.knowledge.words import stems
+from moho.knowledge.words import stems, terms
 
 NOTHING = "Not in these sources."
 STRUCK = "[struck: no source]"
@@ -109,7 +109,7 @@ def quote(retriever: Retriever, question: str, k: int = 5, shown: int = SHOWN, o
         sentence, nearness = known.get(hits[rank].held.id, ("", 0.0))
         if sentence and _flat(text).startswith(_flat(sentence)):
             expected[i] = nearness
-    belief = believed(features(hits, near, fit, max((nearness for _, nearness in known.values()), default=0.0)))
+    belief = believed(features(retriever, question, hits, near, fit, max((nearness for _, nearness in known.values()), default=0.0)))
     if belief < 0.5:
         return Answer(NOTHING, False, (), found, belief)
     worth = 0.5 * near + fit + 0.5 * np.maximum(expected - 0.4, 0) - 0.02 * np.array([rank for _, rank in lines])
@@ -125,9 +125,13 @@ def quote(retriever: Retriever, question: str, k: int = 5, shown: int = SHOWN, o
 WEIGHTS: Mapping[str, float] = {"bias": -6.0, "near": 8.0, "passage": 4.0, "shared": 2.0}
 
 
-def features(hits: Sequence[Hit], near: np.ndarray, fit: np.ndarray, kept: float) -> dict[str, float]:
+def features(retriever: Retriever, question: str, hits: Sequence[Hit], near: np.ndarray, fit: np.ndarray, kept: float) -> dict[str, float]:
     """What tells a question that is answered from one that is not: see `WEIGHTS`."""
     best = np.sort(fit)[::-1]
+    words = terms(question)
+    rare = retriever.words.rarity(words) if words else np.zeros(1)
+    held = set().union(*(stems(hit.held.passage.text) | stems(hit.record.title) for hit in hits))
+    here = np.array([bool(stems(word) & held) for word in words]) if words else np.ones(1, bool)
     return {
         "bias": 1.0,
         "near": float(near.max()),  # cosine of the nearest sentence
@@ -137,6 +141,8 @@ def features(hits: Sequence[Hit], near: np.ndarray, fit: np.ndarray, kept: float
         "shared": max(hit.shared for hit in hits),  # words of the question in one passage
         "kept": kept,  # nearness of a question kept with a passage
         "score": hits[0].score,
+        "covered": float((rare * here).sum() / max(rare.sum(), 1e-9)),  # of the question's words, rare ones counting more
+        "missing": float((rare * ~here).max()),  # the rarest word that none of the passages has
     }
 
 

@@ -416,7 +416,18 @@ class Library:
                 vectors = np.stack([np.frombuffer(row[0], np.float16) for row in rows])
                 write("UPDATE documents SET vector = ? WHERE id = ?", (_mean(vectors), document))
             write("UPDATE meta SET value = ? WHERE key = 'encoder'", (self.encoder,))
+            for (passage,) in write("SELECT DISTINCT passage FROM asked").fetchall():
+                self._unask(passage)  # their vectors are the old encoder's
         return True
+
+    def note(self, key: str, value: str) -> None:
+        """Keep a remark of its owner's with the library."""
+        with self._coded(), self._writing(count=False):
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"note {key}", value))
+
+    def noted(self, key: str) -> str:
+        """A remark that was kept; "" where there is none."""
+        return self._meta(f"note {key}")
 
     def verify(self) -> None:
         """DataError when the file is damaged (E_FORMAT, E_CHANGED), or its words are not those of its passages."""

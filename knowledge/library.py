@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from moho.errors import DataError
 from moho.settings import home, setting
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ def open_library(chosen: Path | None = None) -> Library:
     from moho.knowledge.index import Library
 
     library = Library(folder(chosen), ENCODER)
-    if library.generation == 0:
-        starter.add(library)
+    if not starter.is_held(library):
+        try:
+            starter.add(library)
+        except DataError as error:
+            if error.code != "E_PERM" or not library.size():
+                raise  # a library that may only be read answers without it
     return library
 
 

@@ -45,8 +45,8 @@ class Weights:
     tokens: float
 
 
-PASSAGES = Weights(0.2, 0.2, 0.1, 0.4, 1.0)  # which sentence answers hangs on the words around it
-DOCUMENTS = Weights(0.5, 0.5, 0.0, 1.0, 0.25)  # what a document is about hangs on all of it
+PASSAGES = Weights(0.2, 0.2, 0.1, 0.4, 1.5)  # which sentence answers hangs on the words around it
+DOCUMENTS = Weights(0.5, 0.5, 0.0, 1.0, 0.5)  # what a document is about hangs on all of it
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,20 @@ def add(library: Library) -> int:
     for record in library.documents():
         if record.source.startswith(f"{SOURCE}/") and record.source not in named.values():
             library.remove(record.source)
-    changed = [source for source in (*report.added, *report.replaced) if source not in report.same]
-    questions = asked()
-    for source in changed:
-        pairs = questions.get(source.removeprefix(f"{SOURCE}/"), [])
-        library.expect(source, pairs, embed([question for _, question in pairs]))
+    changed = {source for source in (*report.added, *report.replaced) if source not in report.same}
+    joined = "asked a JOIN passages p ON p.id = a.passage JOIN documents d ON d.id = p.document"
+    held = {row[0] for row in library.execute(f"SELECT DISTINCT d.source FROM {joined}")}
+    for page, pairs in asked().items():
+        source = f"{SOURCE}/{page}"
+        if source in changed or source not in held:
+            library.expect(source, pairs, embed([question for _, question in pairs]))
+    library.note(SOURCE, "whole")
     return len(changed)
+
+
+def is_held(library: Library) -> bool:
+    """Whether the handbook was put into this library, all of it; what a person removed of it since stays out."""
+    return library.noted(SOURCE) == "whole"
 
 
 @cache

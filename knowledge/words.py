@@ -73,6 +73,12 @@ class Words:
         """(ids, BM25 scores above zero) of the `k` documents whose whole text fits the terms best."""
         return self._fts(_plain(words), k, "texts")
 
+    def rarity(self, words: Sequence[str]) -> np.ndarray:
+        """How rare each term is among the passages: 1 where none has it, 0 where all have."""
+        many = max(self.library.size(), 2)
+        counts = [self.library.execute("SELECT count(*) FROM words WHERE words MATCH ?", (_quoted(word),))[0][0] for word in words]
+        return np.array([1 - np.log(count + 1) / np.log(many + 1) for count in counts])
+
     def asked(self, words: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
         """(ids, BM25 scores above zero) of the `k` questions kept with passages that fit the terms best."""
         return self._fts(words, k, "asked_words") if words else (np.empty(0, np.int64), np.empty(0, np.float32))
@@ -99,7 +105,7 @@ class Words:
     def _fts(self, words: Sequence[str], k: int, table: str = "words", after: int = 0) -> tuple[np.ndarray, np.ndarray]:
         if not words:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        match = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        match = " OR ".join(map(_quoted, words))
         rows = self.library.execute(
             f"SELECT rowid, -bm25({table}, 1.0, 1.0) AS score FROM {table} WHERE {table} MATCH ? AND rowid > ? ORDER BY score DESC, rowid LIMIT ?",
             (match, after, k),
@@ -210,6 +216,10 @@ def _digest(folder: Path) -> str:
         if not path.name.startswith("."):
             whole.update(f"{path.name}\n{file_digest(path)}\n".encode())
     return whole.hexdigest()
+
+
+def _quoted(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
 
 
 def terms(text: str) -> list[str]:
