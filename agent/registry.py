@@ -34,6 +34,7 @@ WAYS = {  # which tool makes the data set that is wanted from the one that is th
     ("Grid", "Magnetics"): "`grid_trend` makes a grid of stations.",
     ("Picks", "Waveforms"): "`pick_phases` makes picks of seismograms.",
     ("Catalogue", "Picks"): "`locate_event` makes an event of picks.",
+    ("Table", "Gather"): "`pick_first_breaks` makes a table of first-arrival times of shot gathers.",
     ("Horizon", "Seismic"): "`track_horizon` makes a horizon of a line.",
     ("Well", "LogFile"): "`dlis_read` makes a well of a frame of a log file.",
 }
@@ -82,7 +83,9 @@ class Argument:
             one, what = {"type": "string", "enum": list(self.choices)}, ""
         elif self.unit is not None:
             one = {"type": ["string", "number"]}
-            what = f"{'a whole number' if self.integer else 'number with its unit as the person wrote it'}, {self.unit.bounds()}"
+            bounds = self.unit.bounds().strip()
+            what = "a whole number" if self.integer else "number with its unit as the person wrote it"
+            what += f", {bounds}" if bounds != "in" else ""
         else:
             one, what = {"type": "string"}, ""
         words = "; ".join(word for word in (self.label, what) if word)

@@ -21,7 +21,7 @@ from moho.knowledge.index import Held, Library, Record
 from moho.knowledge.reader import match, tokens
 from moho.knowledge.terms import expand
 from moho.knowledge.vectors import Vectors
-from moho.knowledge.words import Words, stems, terms
+from moho.knowledge.words import Words, terms
 
 if TYPE_CHECKING:
     from moho.knowledge.scale import Nearest
@@ -87,7 +87,6 @@ class Hit:
     record: Record
     score: float  # of this search only: no probability
     nearness: float  # cosine of query and passage
-    shared: float  # share of the query's words that the passage holds
 
 
 class Retriever:
@@ -99,6 +98,7 @@ class Retriever:
         self.vectors = vectors or Vectors(library)
         self.words = Words(library)
         self._held: tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]] | None = None
+        self._documents: tuple[int, set[int]] | None = None
         self._tokens: dict[int, np.ndarray] = {}
 
     def search(self, query: str, k: int = 8, only: Filter | None = None, read: bool = True, apart: bool = True) -> list[Hit]:
@@ -114,9 +114,8 @@ class Retriever:
         held = self.library.passages(chosen)
         records = self.library.records({one.document for one in held.values()})
         place = {number: i for i, number in enumerate(ranked)}
-        asked = stems(query)
         return [
-            Hit(held[n], records[held[n].document], float(scores[place[n]]), float(nearness[place[n]]), _share(asked, held[n].passage.text))
+            Hit(held[n], records[held[n].document], float(scores[place[n]]), float(nearness[place[n]]))
             for n in chosen
             if n in held
         ]
@@ -184,17 +183,23 @@ class Retriever:
                 lexical[at] = max(lexical.get(at, 0.0), float(score))
         return {at: ASKED * best.get(at, 0.0) + ASKED_WORD * lexical.get(at, 0.0) for at in {*best, *lexical}}
 
-    def answering(self, query: str, numbers: Sequence[int]) -> dict[int, tuple[str, float]]:
-        """Passage -> (beginning of the sentence whose question is nearest to the query, that nearness), for those that have one."""
+    def answering(self, query: str, numbers: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
+        """Passage -> (beginning of a sentence, nearness of a question kept with it to the query), for all questions kept with these passages."""
         _, passages, vectors, sentences = self._questions()
-        found: dict[int, tuple[str, float]] = {}
+        found: dict[int, list[tuple[str, float]]] = {}
         if len(passages):
             near = vectors @ embed([query])[0]
             for i in np.flatnonzero(np.isin(passages, list(numbers))):
-                at = int(passages[i])
-                if at not in found or near[i] > found[at][1]:
-                    found[at] = sentences[i], float(near[i])
+                found.setdefault(int(passages[i]), []).append((sentences[i], float(near[i])))
         return found
+
+    def prepared(self, hits: Sequence[Hit]) -> list[list[int]]:
+        """The places of the hits in two groups: of documents that questions are kept with, and of the others."""
+        _, passages, _, _ = self._questions()
+        if self._documents is None or self._documents[0] != self.library.generation:
+            self._documents = self.library.generation, set(self.library.owners(passages.tolist()).values())
+        held = [hit.held.document in self._documents[1] for hit in hits]
+        return [[i for i, with_ in enumerate(held) if with_ is one] for one in (True, False)]
 
     def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
         """The questions kept with passages, as of the library's generation."""
@@ -275,10 +280,6 @@ def _both(first: Filter | None, second: Filter) -> Filter:
 def _like(part: str) -> str | None:
     escaped = part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%" if part else None
-
-
-def _share(asked: set[str], text: str) -> float:
-    return len(asked & stems(text)) / max(1, len(asked))
 
 
 def _z(values: np.ndarray, best: np.ndarray) -> np.ndarray:

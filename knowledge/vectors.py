@@ -26,7 +26,7 @@ from moho.store import atomic_write
 LARGE = 40_000  # passages from which the index is IVF
 PROBES = 24  # cells searched of an IVF index
 TRAINED = 60_000  # vectors at most that k-means sees
-RESCORED = 4  # times as many candidates as wanted are scored exactly
+RESCORED = 2  # times as many candidates as wanted are scored exactly
 BEHIND = 0.1  # share of the snapshot that may be caught up in memory before a new one is worth its time
 DEEPEST = 2048  # results a GPU gives at most
 POINTER = "vectors.json"

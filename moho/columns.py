@@ -6,6 +6,7 @@ Files are parsed in `moho.tables`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "uncertainty": ("uncertainty", "sigma", "std", "time error", "pick error"),
 }  # fmt: skip
 POSSIBLE = {"observed gravity": (974000.0, 986000.0), "total field": (10000.0, 80000.0)}  # on the Earth, mGal and nT
+ANOMALY = 1000.0  # mGal: disturbances and anomalies, free-air and Bouguer, run from about -600 to 900 on the Earth
 GRAVITY = ("observed gravity", "gravity disturbance", "free-air anomaly", "Bouguer anomaly", "Bouguer disturbance")
 MAGNETIC = ("total field", "total field anomaly")
 IDENTIFIERS = ("line", "station", "phase", "time", "magnitude type")
@@ -214,6 +216,7 @@ def _field(values: Array, field: Role) -> tuple[Array | None, str]:
     elif unit != house:
         note = f"{clean(field.name, 30)} is in {unit}; {house} here."
     values = values * factors[unit]
+    check_anomaly(values, field.role, unit, field.name, f"in the name of the column, e.g. {field.role.split(' ')[0]} (uGal)")
     low, high = POSSIBLE.get(field.role, (-1e5, 1e5))
     middle = float(np.nanmedian(values))
     if not low <= middle <= high:
@@ -222,6 +225,33 @@ def _field(values: Array, field: Role) -> tuple[Array | None, str]:
         raise DataError("E_UNITS", f"the median {field.role} is {middle:.6g} {house}; on Earth it is between {low:g} and {high:g}.", hint)
     check_values(values, field.role, house, field.name)
     return values, note
+
+
+def check_anomaly(values: Array, quantity: str, stated: str, name: str, where: str) -> None:
+    """Refuse gravity anomalies and disturbances (mGal) that none on the Earth reaches; `stated` is the unit they were said to be in, `where`
+    the place to say another.
+
+    E_DATA where one value or a hundredth of them is beyond 1000 mGal, E_UNITS where more are: then the unit is the likely cause.
+    """
+    if quantity not in GRAVITY or quantity == "observed gravity":
+        return
+    bad = np.flatnonzero(np.abs(values) > ANOMALY)  # not NaN
+    if not len(bad):
+        return
+    known = int(np.isfinite(values).sum())
+    largest = float(values[bad[np.argmax(np.abs(values[bad]))]])
+    raw = largest / FACTORS[stated] if stated in FACTORS else math.inf
+    fits = {other: raw * factor for other, factor in FACTORS.items() if other != stated and abs(raw) * factor <= ANOMALY}
+    words = {"uGal": "microgal (uGal)", "gu": "gravity units (gu)"}
+    other = " or ".join(f"{words.get(unit, unit)}, where the largest is {value:.4g} mGal," for unit, value in fits.items()).rstrip(",")
+    column = f"column {clean(name, 30)}"
+    earth = f"on the Earth a {quantity} stays within {ANOMALY:g} mGal"
+    if len(bad) == 1 or len(bad) <= 0.01 * known:
+        more = f", and {len(bad) - 1} more such rows" if len(bad) > 1 else ""
+        said = f"{column}, row {bad[0] + 1} of the table: {values[bad[0]]:g} mGal is no {quantity}{more}; {earth}."
+        raise DataError("E_DATA", said, "Correct these cells, or empty them" + (f"; or is the whole column in {other}?" if other else "."))
+    said = f"{column} reaches {largest:g} mGal and {len(bad)} of {known} values lie beyond {ANOMALY:g}; {earth}."
+    raise DataError("E_UNITS", said, f"Are they in {other}? Then say so {where}." if other else "Check the unit and the column.")
 
 
 def check_values(values: Array, quantity: str, unit: str, name: str) -> None:

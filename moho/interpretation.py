@@ -144,14 +144,28 @@ def checkshots_of(
         raise ValueError(f"time must be one-way or two-way, got {time!r}")
     if time is None and len(believed) == 2:
         words = f"the average velocity is {believed['one-way']:.0f} m/s if one-way, {believed['two-way']:.0f} if two-way"
-        raise Missing("time", f"{name} does not say whether its times are one-way or two-way: {words}.", ("one-way", "two-way"))
+        asked = f"{name} does not say whether its times are one-way or two-way: {words}. Say which"
+        raise Missing("time", f"{asked}; for a file that is added: --hint time=one-way, or two-way.", ("one-way", "two-way"))
     if not believed or (time is not None and time not in believed):
         words = f"{name}: {np.ptp(depth):g} m in {np.ptp(seconds):g} s is {velocity:.0f} m/s one way, {2 * velocity:.0f} m/s two ways"
-        raise DataError("E_UNITS", f"{words}; rock has {SLOWEST:g} to {FASTEST:g} m/s. Are the depths in feet?")
+        if believed:
+            why = f"As {next(iter(believed))} times they would fit."
+        elif _fits(1000 * velocity) and unit == "s":
+            why = "Are the times in ms? Then call them so where s is written."
+        elif _fits(velocity / 1000) and unit == "ms":
+            why = "Are the times in s? Then call them so where ms is written."
+        else:
+            why = "Are the depths in feet, or the times in another unit?"
+        raise DataError("E_UNITS", f"{words}; rock has {SLOWEST:g} to {FASTEST:g} m/s. {why}")
     way: str = time or next(iter(believed))
     said.append(f"Times are {way} in {unit}{', as asked' if time else ''}: {believed[way]:.0f} m/s on average. Two-way seconds here.")
     said.append(f"Time is {seconds[0]:g} s at {depth[0]:g} m; the depth reference is not stated.")
     return Table(title=title, columns={"depth_m": depth, "twt_s": seconds * (2.0 if way == "one-way" else 1.0)}, notes=(*notes, *said))
+
+
+def _fits(velocity: float) -> bool:
+    """Whether an average velocity, of one-way or of two-way times, can be that of rock."""
+    return SLOWEST / 2 <= velocity <= FASTEST
 
 
 def read_tops(path: str | Path) -> Table:

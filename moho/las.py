@@ -61,10 +61,13 @@ def looks_like(head: bytes, path: Path) -> bool:
     return any(line[:2].upper() == "~V" for line in lines) or (path.suffix.lower() == ".las" and any(line.startswith("~") for line in lines))
 
 
-def read_las(path: str | Path, *, depth_unit: str | None = None, delimiter: str | None = None, partial: bool = False) -> Well:
+def read_las(
+    path: str | Path, *, depth_unit: str | None = None, curve_units: str | None = None, delimiter: str | None = None, partial: bool = False
+) -> Well:
     """The well of a LAS 1.2 or 2.0 file: curves with nulls as NaN, depth in metres and increasing.
 
-    `depth_unit`: "m" or "ft" where the file gives no unit, or a wrong one. `delimiter`: "comma", "tab", "semicolon" or "space"
+    `depth_unit`: "m" or "ft" where the file gives no unit, or a wrong one. `curve_units`: the same of curves, "DT:us/m, RHOB:g/cm3",
+    which is believed. `delimiter`: "comma", "tab", "semicolon" or "space"
     where the file has no DLM line. `partial`: read a file whose data end before its STOP.
 
     Raises DataError: E_FORMAT, E_TRUNCATED, E_HEADER, E_UNITS, E_GEOMETRY, E_UNSUPPORTED, E_LIMIT, E_ENCODING, E_DATA. Missing
@@ -84,16 +87,17 @@ def read_las(path: str | Path, *, depth_unit: str | None = None, delimiter: str 
         values, texts, row_notes = _numbers(rows, first_row, header, delimiter, name)
     notes = (*notes, *null_notes, *row_notes)
     depth, keep, depth_notes = _depth(values[:, 0], header, depth_unit, nulls, partial, name)
-    curves, curve_notes = _curves(values[keep], header, nulls, texts)
+    curves, curve_notes = _curves(values[keep], header, nulls, texts, _stated(curve_units, mnemonics[1:]))
     if not curves:
         raise DataError("E_DATA", f"{name} holds no numeric log curve beside its index.")
     if not any(np.isfinite(curve.values).any() for curve in curves.values()):
         raise DataError("E_DATA", f"{name}: all {len(curves)} curves are null over all {len(depth)} depths.")
     x, y = _position(header)
     well_name = clean(_item(header, "WELL")) or path.stem
+    facts = _elevations(header)
     return Well(
         title=well_name, depth=depth, curves=curves, reference=_reference(header), well_name=well_name, x=x, y=y,
-        facts=_elevations(header), notes=(*notes, *depth_notes, *curve_notes),
+        facts=facts, notes=(*notes, *depth_notes, *curve_notes), air_gap=_air_gap(facts),
     )  # fmt: skip
 
 
@@ -349,8 +353,25 @@ def _limits(index: Array, start: float, stop: float, typical: float, unit: str, 
     return (f"STRT and STOP say {top:g} to {base:g} {unit}, the data run from {first:g} to {last:g}: the data are used.",)
 
 
-def _curves(values: Array, header: lasio.LASFile, nulls: tuple[float, ...], texts: dict[int, str]) -> tuple[dict[str, Curve], tuple[str, ...]]:
-    """Curves by mnemonic, and what was done to them."""
+def _stated(written: str | None, mnemonics: list[str]) -> dict[str, str]:
+    """Mnemonic in capitals -> the unit a person states for it, of "DT:us/m, RHOB:g/cm3"."""
+    found: dict[str, str] = {}
+    for pair in (written or "").split(","):
+        name, colon, unit = (part.strip() for part in pair.partition(":"))
+        if not pair.strip():
+            continue
+        if not (name and colon and unit):
+            raise ValueError(f"curve_units wants CURVE:UNIT, e.g. DT:us/m, got {pair.strip()!r}")
+        if name.upper() not in {one.upper() for one in mnemonics}:
+            raise ValueError(f"curve_units names {name!r}; the file has {', '.join(mnemonics)}")
+        found[name.upper()] = unit
+    return found
+
+
+def _curves(
+    values: Array, header: lasio.LASFile, nulls: tuple[float, ...], texts: dict[int, str], stated: dict[str, str]
+) -> tuple[dict[str, Curve], tuple[str, ...]]:
+    """Curves by mnemonic, and what was done to them; units a person has `stated` are believed."""
     curves: dict[str, Curve] = {}
     notes: list[str] = []
     declared = nulls[0]
@@ -382,11 +403,17 @@ def _curves(values: Array, header: lasio.LASFile, nulls: tuple[float, ...], text
             copy = next(f"{mnemonic}_{n}" for n in range(2, len(values[0]) + 2) if f"{mnemonic}_{n}" not in curves)
             notes.append(f"{mnemonic} is declared more than once: the later one is called {copy}.")
             mnemonic = copy
-        unit, unit_notes = _unit(mnemonic, str(item.unit), column)
+        said = stated.get(mnemonic.upper())
+        if said is None:
+            unit, unit_notes = _unit(mnemonic, str(item.unit), column)
+        else:
+            unit_notes = [f"{mnemonic} is in {said}, as asked; the file says {clean(str(item.unit), 24) or 'nothing'}."]
+            unit = SPELLED.get(said.upper(), said)
         notes += unit_notes
+        doubt = next((note.removesuffix(".") for note in unit_notes if unit == UNKNOWN and " says " in note), "")
         if not np.isfinite(column).any():
             notes.append(f"{mnemonic} is null throughout.")
-        curves[mnemonic] = Curve(column, unit, clean(re.sub(r"^\s*\d+\s+", "", str(item.descr))))
+        curves[mnemonic] = Curve(column, unit, clean(re.sub(r"^\s*\d+\s+", "", str(item.descr))), doubt)
     return curves, tuple(notes)
 
 
@@ -410,7 +437,7 @@ def _unit(mnemonic: str, written: str, column: Array) -> tuple[str, list[str]]:
         low, high = ranges[unit]
         if not low <= median <= high:
             fits = " or ".join(other for other, (a, b) in ranges.items() if a <= median <= b)
-            notes.append(f"{mnemonic} says {unit} but its median is {median:.4g}{f', which fits {fits}' if fits else ''}: its unit is unknown here.")
+            notes.append(f"{mnemonic} says {unit} but its median is {median:.4g}{f', which fits {fits}' if fits else ''}: its unit is not believed.")
             unit = UNKNOWN
     return unit, notes
 
@@ -451,3 +478,12 @@ def _elevations(header: lasio.LASFile) -> dict[str, Quantity]:
             if item.original_mnemonic.upper() in mnemonics and unit in LENGTHS and _is_number(written) and np.isfinite(float(written)):
                 facts.setdefault(key, Quantity(round(float(written) * LENGTHS[unit], 6), "m", f"{key.replace('_', ' ')} elevation"))
     return facts
+
+
+def _air_gap(elevations: dict[str, Quantity]) -> float | None:
+    """Metres from the kelly bushing down to the sea, or to the ground where it is higher; None where they are blank or make no sense."""
+    if "kelly_bushing" not in elevations:
+        return None
+    ground = max(float(elevations["ground_level"].value), 0.0) if "ground_level" in elevations else 0.0
+    gap = float(elevations["kelly_bushing"].value) - ground
+    return round(gap, 6) if gap > 0 else None

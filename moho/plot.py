@@ -65,7 +65,6 @@ REPORTS: dict[str, tuple[str, str]] = {
     "semblance": ("plot_reports", "semblance"),
     "travel_times": ("plot_reports", "travel_times"),
     "first_arrivals": ("plot_waves", "first_arrivals"),
-    "first_breaks": ("plot_waves", "first_breaks"),
     "lines": ("plot_reports", "lines"),
     "points": ("plot_reports", "points"),
     "mt_model": ("plot_em", "layers"),
@@ -90,6 +89,7 @@ RESULTS: dict[str, tuple[str, str, str]] = {
     "tie": ("plot_ties", "tie", "blind"),
     "wavelet": ("plot_ties", "wavelet", "peak_frequency"),
     "elastic": ("plot_ties", "elastic", "misfit"),
+    "first_breaks": ("plot_waves", "first_breaks", "picks"),
     "completed": ("plot_ties", "completed", "average_velocity"),
 }
 LARGEST = 1_000_000  # bytes of a PNG
@@ -135,7 +135,9 @@ def save(figure: Figure, stem: Path, alt: str, parameters: Mapping[str, Any] | N
         figure.set_layout_engine("none")
         paths[0].write_bytes(_png(figure))
         figure.savefig(paths[1], format="svg", metadata={"Date": None, "Creator": None, "Title": alt[:200]})
-    sidecar = {"schema_version": 1, "alt": alt, **describe(figure), "parameters": {**getattr(figure, "parameters", {}), **(parameters or {})}}
+    # longer arrays are in the result itself
+    short = {key: value for key, value in (parameters or {}).items() if not (isinstance(value, np.ndarray) and value.size > 1000)}
+    sidecar = {"schema_version": 1, "alt": alt, **describe(figure), "parameters": {**getattr(figure, "parameters", {}), **short}}
     paths[2].write_text(json.dumps(_plain(sidecar), indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     return paths
 

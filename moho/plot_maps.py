@@ -281,13 +281,26 @@ def _finish(figure: Picture, ax: Axes, data: Data, shown: Any, label: str, geogr
 
 
 def _names(ax: Axes, rows: Any) -> None:
-    """Stations (name, longitude, latitude) as triangles; names while they can still be read."""
+    """Stations (name, longitude, latitude) as triangles; names while they can still be read, each on a side where it covers no other."""
     left, right = ax.get_xlim()
-    for name, lon, lat in rows:
+    for _, lon, lat in rows:
         ax.plot(lon, lat, marker="^", ms=8, color=P_COLOUR, mec="white", mew=0.6, zorder=3)
-        if len(rows) <= 60:
-            side = -1 if lon > left + 0.78 * (right - left) else 1
-            ax.annotate(str(name), (lon, lat), (6 * side, 5), textcoords="offset points", fontsize=7.5, color=INK, ha="left" if side > 0 else "right")
+    if not 0 < len(rows) <= 60:
+        return
+    ax.apply_aspect()
+    at = ax.transData.transform([(lon, lat) for _, lon, lat in rows]) * 72 / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in at.tolist()]  # points: the triangles, then the names
+    for (name, lon, lat), (x, y) in zip(rows, at.tolist(), strict=True):
+        side = -1 if lon > left + 0.78 * (right - left) else 1
+        wide, places = 4.8 * len(str(name)), list[tuple[int, int, int, int, tuple[float, float, float, float]]]()
+        for along, up in ((side, 5), (-side, 5), (side, -11), (-side, -11), (side, 13), (-side, 13), (side, -19), (-side, -19)):
+            low = x + 6 if along > 0 else x - 6 - wide
+            box = (low, y + up, low + wide, y + up + 8)
+            covered = sum(box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3] for other in taken)
+            places.append((covered, len(places), along, up, box))
+        _, _, along, up, box = min(places)
+        taken.append(box)
+        ax.annotate(str(name), (lon, lat), (6 * along, up), textcoords="offset points", fontsize=7.5, color=INK, ha="left" if along > 0 else "right")
 
 
 def _north(ax: Axes) -> None:

@@ -13,7 +13,7 @@ from moho.survey import Array, Gather, Seismic
 SIGNED = {"amplitude", "difference", "residual", "noise", "quadrature", "relative impedance", "relative acoustic impedance", "reflectivity"}
 SCALES: dict[str, tuple[str, float | None, float | None]] = {
     "acoustic impedance": ("viridis", None, None), "envelope": ("magma", 0.0, None), "rms amplitude": ("magma", 0.0, None),
-    "sweetness": ("magma", 0.0, None), "coherence": ("gray", None, 1.0), "fault likelihood": ("magma", 0.0, None),
+    "sweetness": ("magma", 0.0, None), "coherence": ("gray", None, 1.0), "fault likelihood": ("magma", 0.0, 1.0),
     "instantaneous phase": ("twilight", -180.0, 180.0), "instantaneous frequency": ("viridis", 0.0, None),
 }  # fmt: skip
 ABOUT_ZERO = ("residual", "derivative", "difference", "tilt", "contrast", "misfit")  # quantities whose sign is the message

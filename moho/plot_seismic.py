@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import AutoMinorLocator, FuncFormatter, MaxNLocator
 
 from moho.plot_frame import QUIET, Picture, after, colour_bar, heading, new, title_of, with_unit
-from moho.plot_ranges import SCALES, SIGNED, colours, window
+from moho.plot_ranges import SCALES, SIGNED, colours, robust, window
 from moho.plot_waves import MODELS, model
 from moho.survey import Array, Gather, Horizon, Seismic
 
@@ -117,20 +118,36 @@ def horizon(data: Horizon) -> Picture:
     numbers = np.asarray(data.cdp if data.cdp is not None else np.arange(1, len(data.time) + 1))
     figure = new(9.5, 4.6, tracked_percent=100 * float(np.isfinite(data.time).mean()))
     ax = figure.add_subplot(label="horizon")
-    ax.plot(numbers, data.time, color="#404040", lw=0.9, zorder=1)
+    behind = _behind(ax, data)
+    ax.plot(numbers, data.time, color="#d9480f" if behind is not None else "#404040", lw=0.9, zorder=1)
     if data.confidence is not None:
         points = ax.scatter(numbers, data.time, c=data.confidence, s=9, cmap="viridis", vmin=0, vmax=1, zorder=2)
         colour_bar(figure, points, ax, "confidence (correlation, 0 to 1)")
     ax.set_xlim(float(numbers[0]), float(numbers[-1]))
     low, high = float(np.nanmin(data.time)), float(np.nanmax(data.time))
     room = 0.15 * (high - low) or 0.05 * abs(high) or 0.05
-    ax.set_ylim(high + room, low - room)
+    ax.set_ylim(*((high + room, low - room) if behind is None else behind))
     ax.set_ylabel("two-way time (s)" if data.domain == "time" else "depth (m)")
     ax.grid(color="#dddddd", lw=0.5)
     _top(ax, "CDP" if data.cdp is not None else "point")
     gaps = 100 * float(np.isnan(data.time).mean())
-    heading(figure, title_of(data, "Horizon"), f"{low:.4g} to {high:.4g} {'s' if data.domain == 'time' else 'm'}; {100 - gaps:.4g} % tracked")
+    heading(figure, title_of(data, "Horizon"), f"{low:.4g} to {high:.4g} {'s' if data.domain == 'time' else 'm'}; {100 - gaps:.4g} % tracked"
+            + ("" if behind is None else "; behind it the section, grey, peaks dark"))
     return figure
+
+
+def _behind(ax: Axes, data: Horizon) -> tuple[float, float] | None:
+    """The section a horizon was tracked on, grey; its limits in time, down, or None where none was kept."""
+    kept: Mapping[str, Any] | None = data.view.get("section")
+    if kept is None or data.domain != "time" or data.cdp is None:
+        return None
+    numbers, times, values = (np.asarray(kept[name]) for name in ("cdp", "time", "data"))
+    steps = np.diff(numbers)
+    if len(numbers) < 2 or len(times) < 2 or not ((steps > 0).all() or (steps < 0).all()):
+        return None
+    largest = robust(np.abs(values), 0, 98)[1]
+    ax.pcolormesh(numbers, times, values.T, cmap="Greys", vmin=-largest, vmax=largest, shading="nearest", rasterized=True, zorder=0)
+    return float(times[-1]), float(times[0])
 
 
 def _polarity(polarity: str, quantity: str = "amplitude") -> str:

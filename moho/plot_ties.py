@@ -23,7 +23,8 @@ def tie(data: Well) -> Picture:
     figure = new(9.0, 7.6, correlation=facts["correlation"].value, shift_ms=facts["shift"].value, phase_deg=facts["phase"].value)
     panels = figure.subplots(1, 4, width_ratios=[1, 1, 1.5, 1.1])
     largest = float(max(np.abs(trace).max(), np.abs(model).max())) or 1.0
-    tied = "best fit, not applied" if data.notes and "left as it was" in data.notes[0] else "synthetic, tied"
+    applied = not (data.notes and "left as it was" in data.notes[0])
+    tied, refused = ("synthetic, tied", "") if applied else ("best fit, not applied", " (found, not applied)")
     for ax, values, name in zip(panels[:2], (before, model), ("synthetic before", tied), strict=True):
         _wiggle(ax, time, values, largest)
         ax.set_title(name)
@@ -54,7 +55,7 @@ def tie(data: Well) -> Picture:
     ax.set_ylabel("time (ms)")
     said = (
         f"correlation {facts['correlation'].value:.2f}, blind {facts['blind'].value:.2f}, random traces reach {facts['chance'].value:.2f}; "
-        f"shift {show(facts['shift'].value)} ms, stretch {show(facts['stretch'].value)} %; CDP {facts['cdp'].value}"
+        f"shift {show(facts['shift'].value)} ms, stretch {show(facts['stretch'].value)} %{refused}; CDP {facts['cdp'].value}"
         + (f", {facts['distance'].value:.0f} m from the well" if "distance" in facts else "")
     )
     heading(figure, f"Tie of {title_of(data, data.well_name or 'the well')}", f"{said}; {data.notes[0].split(':')[0] if data.notes else ''}")

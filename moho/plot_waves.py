@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from moho.plot_frame import INK, Picture, after, colour_bar, heading, new, title_of, with_unit
 from moho.plot_ranges import robust
-from moho.survey import Array, Report, Seismic
+from moho.survey import Array, Report, Seismic, Table
 
 MODELS = ("P velocity", "S velocity", "density")  # quantities of a section in depth that are drawn as a model
 
@@ -69,13 +69,13 @@ def first_arrivals(report: Report) -> Picture:
     return figure
 
 
-def first_breaks(report: Report) -> Picture:
+def first_breaks(table: Table) -> Picture:
     """Traces of the first shots side by side, each on its own scale, with the picks and their uncertainties.
 
-    Arrays: shown (trace numbers), section (trace, sample), begin (first time and interval, s), trace, time, uncertainty.
+    Columns: trace, time, uncertainty. View: shown (trace numbers), section (trace, sample), begin (first time and interval, s).
     """
-    a = report.arrays
-    shown, section, (t0, dt) = np.asarray(a["shown"]), np.asarray(a["section"], float), np.asarray(a["begin"], float)
+    a, view = table.columns, table.view
+    shown, section, (t0, dt) = np.asarray(view["shown"]), np.asarray(view["section"], float), np.asarray(view["begin"], float)
     figure = new(9.5, 5.6)
     ax = figure.add_subplot(label="first breaks")
     extent = (-0.5, len(shown) - 0.5, t0 + dt * (section.shape[1] - 0.5), t0 - 0.5 * dt)
@@ -90,8 +90,8 @@ def first_breaks(report: Report) -> Picture:
     ax.set_xlabel("trace in the picture (number)")
     ax.set_ylabel("time (s)")
     figure.parameters |= {"traces": len(shown), "picks_shown": len(here), "colour_range": [-1.0, 1.0]}
-    part = f"{len(here)} of {len(a['trace'])} picks on {len(shown)} traces; red: {report.labels.get('event', 'onset')} with its uncertainty"
-    heading(figure, title_of(report, "First breaks"), part)
+    part = f"{len(here)} of {len(a['trace'])} picks on {len(shown)} traces; red: {view['first_breaks']} with its uncertainty"
+    heading(figure, title_of(table, "First breaks"), part)
     return figure
 
 

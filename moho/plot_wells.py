@@ -71,8 +71,9 @@ def logs(data: Well) -> Picture:
     names.insert(1 if names and names[0] == "correlation" else 0, "depth")
     widths = [0.42 if name == "depth" else 1.0 for name in names]
     most = max(len(scales) for scales in tracks.values())
-    has_tops = any(top <= place <= base for place in data.tops.values())
-    width = 0.9 + 1.75 * sum(widths) + (0.9 if has_tops else 0.0)
+    longest = max((len(_short(name)) for name, place in data.tops.items() if top <= place <= base), default=0)
+    margin = 0.3 + 0.07 * longest if longest else 0.15  # inch, for the names of the tops
+    width = 0.75 + 1.75 * sum(widths) + margin
     height = 9.0
     figure = new(max(width, 5.5), height, reference=data.reference, depth_extent=[top, base], tracks={
         name: {s.mnemonic: {"left": s.left, "right": s.right, "unit": s.unit, "log": s.log} for s in scales} for name, scales in tracks.items()
@@ -81,7 +82,7 @@ def logs(data: Well) -> Picture:
     head = 0.16 + 0.36 * most
     grid = figure.add_gridspec(
         2, len(names), width_ratios=widths, height_ratios=[head, height - head - 1.1], wspace=0.06, hspace=0.0,
-        left=0.15 / width, right=1 - (1.0 if has_tops else 0.15) / width, top=1 - 0.85 / height, bottom=0.2 / height,
+        left=0.15 / width, right=1 - margin / width, top=1 - 0.85 / height, bottom=0.2 / height,
     )  # fmt: skip
     axes = []
     for column, name in enumerate(names):
@@ -101,12 +102,34 @@ def logs(data: Well) -> Picture:
     _tops(axes, data, top, base)
     reference = {"MD": "measured depth (MD)", "TVD": "true vertical depth (TVD)", "TVDSS": "true vertical depth subsea (TVDSS)"}
     said = f"{reference.get(data.reference, 'depth, reference unknown (MD or TVD not stated)')}, {top:.6g} to {base:.6g} m"
+    if off := _off_scale(data, [scale for scales in tracks.values() for scale in scales], rows):
+        said += f"; off the scale of the track: {', '.join(off)}"
     if left:
-        said += f"; not drawn: {', '.join(left[:8])}{' ...' if len(left) > 8 else ''}"
+        said += f"; not drawn: {', '.join(left[:8])}{f' and {len(left) - 8} more' if len(left) > 8 else ''}"
     title = title_of(data, data.well_name or "Well")
     figure.text(0.15 / width, 1 - 0.1 / height, title, ha="left", va="top", fontsize=12, fontweight="bold", color=INK)
     figure.text(0.15 / width, 1 - 0.38 / height, wrapped(said, width, 2), ha="left", va="top", fontsize=8.5, color=QUIET)
     return figure
+
+
+def _off_scale(data: Well, scales: list[Scale], rows: Array) -> list[str]:
+    """Curves of which a thousandth or more lies beyond the limits they are drawn on, with that share and how far they go."""
+    found = []
+    for scale in scales:
+        values = data.curves[scale.mnemonic].values[rows]
+        values = values[np.isfinite(values)]
+        low, high = sorted((scale.left, scale.right))
+        for side, beyond in (("below", values[values < low]), ("above", values[values > high])):
+            if len(beyond) >= 1e-3 * len(values) and len(beyond):
+                far, limit = (beyond.min(), low) if side == "below" else (beyond.max(), high)
+                share = f"{100 * len(beyond) / len(values):.2g} % {side} {_number(limit)}"
+                found.append(f"{scale.mnemonic} {share}, {'down' if side == 'below' else 'up'} to {_number(float(far))}")
+    return found
+
+
+def _short(name: str) -> str:
+    """A top's name as long as the margin takes."""
+    return name if len(name) <= 18 else name[:17].rstrip() + "…"
 
 
 def _maybe(data: Well, kind: str) -> str | None:
@@ -283,7 +306,7 @@ def _tops(axes: list[Axes], data: Well, top: float, base: float) -> None:
         at = max(place, last + apart)
         last = at
         axes[-1].annotate(
-            name[:18], xy=(1.0, place), xytext=(1.06, at), xycoords=axes[-1].get_yaxis_transform(), textcoords=axes[-1].get_yaxis_transform(),
+            _short(name), xy=(1.0, place), xytext=(1.06, at), xycoords=axes[-1].get_yaxis_transform(), textcoords=axes[-1].get_yaxis_transform(),
             fontsize=7.5, va="center", ha="left", color="#8e3b00", annotation_clip=False,
             arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "#8e3b00"},
         )  # fmt: skip

@@ -399,6 +399,7 @@ class Curve:
     values: Array
     unit: str = UNKNOWN
     description: str = ""
+    doubt: str = ""  # why the unit in the file is not believed, where it is not
 
 
 # The curve a method means -> the mnemonics loggers give it, most usual first.
@@ -432,6 +433,7 @@ class Well(Data):
     checkshot_depth: Array | None = None  # (shot,) m, same reference as `depth` unless `notes` say otherwise
     checkshot_time: Array | None = None  # (shot,) s, two-way
     track: Array | None = None  # (station, 4) m: x, y, depth below the datum of heights, measured depth
+    air_gap: float | None = None  # m from the zero of depth down to the sea, on land to the ground, by the log header
 
     def __post_init__(self) -> None:
         _shape("well", self.depth, 1)
@@ -458,7 +460,9 @@ class Well(Data):
         if not unit or curve.unit == unit:
             return curve.values
         if curve.unit in (UNKNOWN, ""):
-            raise Missing("unit", f"curve {mnemonic} has no unit in the file; {unit} was wanted.", (unit,))
+            said = curve.doubt or f"curve {mnemonic} has no unit in the file"
+            remedy = f"add the file again with its unit, e.g. --hint curve_units={mnemonic}:{unit}, or the unit it truly is in"
+            raise Missing("unit", f"{said}; {unit}, or a unit that becomes it, was wanted: {remedy}.", (unit,))
         try:
             return np.asarray(convert(curve.values, curve.unit, unit))
         except ValueError as error:

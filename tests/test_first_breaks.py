@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from moho import plot
+from moho.agent.act import perform
+from moho.agent.registry import prepare
 from moho.agent.tools.first_breaks import pick_first_breaks
 from moho.agent.tools.tomography import refraction_tomography
 from moho.agent.tools.velocity_models import velocity_model
 from moho.agent.tools.wave_modelling import travel_times, wave_acoustic_2d
 from moho.errors import Refusal
+from moho.project import Project
 from moho.read import read
-from moho.survey import Array, Gather
+from moho.survey import Array, Gather, Seismic, Table
 
 V1, V2, DEPTH = 800.0, 2400.0, 10.0
 
@@ -46,11 +50,11 @@ def shots(noise: float = 0.05, dt: float = 0.001, seed: int = 0) -> tuple[Gather
 def test_onsets_are_found_within_their_uncertainty(noise: float, most: float) -> None:
     gather, truth = shots(noise)
     found = pick_first_breaks(gather)
-    error = found.arrays["time"] - truth[found.arrays["trace"]]
+    error = found.columns["time"] - truth[found.columns["trace"]]
     assert len(error) >= 0.97 * len(truth)
     assert 1000 * np.quantile(np.abs(error), 0.95) < most  # ms
-    assert np.mean(np.abs(error) < 1.5 * found.arrays["uncertainty"]) > 0.66
-    assert np.all(found.arrays["uncertainty"] >= 0.0005)
+    assert np.mean(np.abs(error) < 1.5 * found.columns["uncertainty"]) > 0.66
+    assert np.all(found.columns["uncertainty"] >= 0.0005)
 
 
 def test_a_wild_trace_is_picked_where_its_neighbours_say_or_not_at_all() -> None:
@@ -59,7 +63,7 @@ def test_a_wild_trace_is_picked_where_its_neighbours_say_or_not_at_all() -> None
     data[10, 3:8] += 3.0  # a spike long before the first break
     data[60] = np.random.default_rng(1).normal(size=data.shape[1])  # no signal at all
     found = pick_first_breaks(replace(gather, data=data))
-    at = {int(trace): time for trace, time in zip(found.arrays["trace"], found.arrays["time"], strict=True)}
+    at = {int(trace): time for trace, time in zip(found.columns["trace"], found.columns["time"], strict=True)}
     period = found.facts["period"].value / 1000
     assert all(abs(at[trace] - truth[trace]) < period for trace in (10, 60) if trace in at)
     assert abs(at[11] - truth[11]) < 0.003
@@ -72,9 +76,9 @@ def test_the_peak_of_a_zero_phase_arrival_is_timed_on_the_peak() -> None:
     late = (np.pi * 40 * (time - truth[:, None] - 0.03)) ** 2
     ricker = replace(gather, data=((1 - 2 * late) * np.exp(-late)).astype(np.float32))
     found = pick_first_breaks(ricker, "peak")
-    np.testing.assert_allclose(found.arrays["time"] - 0.03, truth[found.arrays["trace"]], atol=1e-4)
+    np.testing.assert_allclose(found.columns["time"] - 0.03, truth[found.columns["trace"]], atol=1e-4)
     onset = pick_first_breaks(ricker)
-    assert np.median(onset.arrays["time"] - found.arrays["time"]) < -0.01  # a zero-phase wavelet begins before its time
+    assert np.median(onset.columns["time"] - found.columns["time"]) < -0.01  # a zero-phase wavelet begins before its time
 
 
 def test_picks_go_straight_into_tomography() -> None:
@@ -84,6 +88,43 @@ def test_picks_go_straight_into_tomography() -> None:
     assert model.facts["surface_velocity"].value == pytest.approx(V1, rel=0.06)
     assert model.facts["deep_velocity"].value == pytest.approx(V2, rel=0.08)
     assert "pick errors as the picks say" in " ".join(model.notes)
+    assert "times in s" in model.notes  # a table of first breaks is in seconds, however late they are
+
+
+def test_a_project_takes_picks_from_shots_to_a_velocity_model(tmp_path: Path) -> None:
+    gather, _ = shots(0.03)
+    project = Project.open(tmp_path / "project")
+    run = project.start("near-surface velocity")
+    run.keep("made", {}, [], replace(gather, title="line 3"), seconds=0.0)
+    picked = perform(prepare("pick_first_breaks", {}, project.kinds()), run)
+    assert picked.result["name"] == "pick_first_breaks 1"
+    assert {artifact["kind"] for artifact in picked.artifacts} >= {"data", "png"}
+    kept = project.load("pick_first_breaks 1")
+    assert isinstance(kept, Table)
+    assert kept.facts["picks"].value == len(kept.columns["time"])
+    call = prepare("refraction_tomography", {"picks": "pick_first_breaks 1", "iterations": 3}, project.kinds())
+    assert prepare("refraction_tomography", {}, project.kinds()).data == {"picks": "pick_first_breaks 1"}  # in words, none need be named
+    step = perform(call, run)
+    assert step.facts()["surface_velocity"].value == pytest.approx(V1, rel=0.06)
+    assert project.load("refraction_tomography 1").title == "refraction tomography of line 3"
+
+
+def test_picks_written_as_a_csv_come_back_as_picks(tmp_path: Path) -> None:
+    picks = pick_first_breaks(shots(0.03)[0])
+    path = tmp_path / "picks.csv"
+    names = list(picks.columns)
+    np.savetxt(path, np.column_stack([picks.columns[name] for name in names]), delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+    table = read(path)
+    assert isinstance(table, Table)
+    again, first = refraction_tomography(table, iterations=1), refraction_tomography(picks, iterations=1)
+    np.testing.assert_allclose(again.data, first.data, rtol=1e-4)
+    assert again.facts["error"].value == pytest.approx(first.facts["error"].value, rel=1e-4)
+
+
+@pytest.mark.parametrize(("thing", "words"), [("x", "this is 'x'"), (Seismic(data=np.ones((3, 9)), dt=0.001), "this is a seismic line")])
+def test_what_is_no_gather_is_named(thing: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=f"needs shot gathers; {words}"):
+        pick_first_breaks(thing)
 
 
 def test_first_breaks_of_modelled_waves_are_the_eikonal_times() -> None:
@@ -91,9 +132,9 @@ def test_first_breaks_of_modelled_waves_are_the_eikonal_times() -> None:
     gather = wave_acoustic_2d(model, 40.0, [20.0], 0.3, source_depth=4.0, receiver_depth=4.0, receiver_spacing=10.0, dt=0.001)
     found = pick_first_breaks(gather, "peak")
     times = travel_times(model, [20.0], source_depth=4.0, receiver_depth=4.0, receiver_spacing=10.0).arrays["time"]
-    late = found.arrays["time"] - times[found.arrays["trace"]]
+    late = found.columns["time"] - times[found.columns["trace"]]
     assert len(late) > 0.8 * len(times)  # not the traces at the source
-    far = found.arrays["offset"] > 60
+    far = found.columns["offset"] > 60
     assert 0 < np.median(late[far]) < 0.25 / 40  # a line source lags the Ricker by 45 degrees and its tail
     assert np.std(late[far]) < 0.001
 
@@ -103,12 +144,12 @@ def test_viking_first_breaks_follow_the_water_then_the_refraction(shared: Path) 
     assert isinstance(gather, Gather)
     found = pick_first_breaks(gather)
     assert found.facts["picks"].value > 0.9 * 480
-    offset, time = found.arrays["offset"], found.arrays["time"]
+    offset, time = found.columns["offset"], found.columns["time"]
     near = offset < 1200
     assert 1 / np.polyfit(offset[near], time[near], 1)[0] == pytest.approx(1480, rel=0.03)  # sound in sea water
     far = offset > 2300
     assert 1750 < 1 / np.polyfit(offset[far], time[far], 1)[0] < 2600  # sediments below the sea floor
-    assert np.all(np.abs(np.diff(time[found.arrays["shot"] == 101])) < 0.08)
+    assert np.all(np.abs(np.diff(time[found.columns["shot"] == 101])) < 0.08)
 
 
 def test_dead_and_broken_traces_are_left_out_and_said() -> None:
@@ -116,7 +157,7 @@ def test_dead_and_broken_traces_are_left_out_and_said() -> None:
     data = gather.data.copy()
     data[5], data[9, 7] = 0.0, np.nan
     found = pick_first_breaks(replace(gather, data=data))
-    assert not {5, 9} & set(found.arrays["trace"].tolist())
+    assert not {5, 9} & set(found.columns["trace"].tolist())
     assert any("1 dead traces and 1 with NaN" in note for note in found.notes)
 
 
@@ -141,3 +182,11 @@ def test_the_picks_are_drawn_on_the_traces() -> None:
     assert figure is not None
     assert figure.axes[0].get_ylabel() == "time (s)"
     assert figure.parameters["picks_shown"] > 100  # type: ignore[attr-defined]
+
+
+def test_a_project_with_shots_only_is_told_of_the_picker(tmp_path: Path) -> None:
+    project = Project.open(tmp_path / "project")
+    project.start("bedrock").keep("made", {}, [], shots()[0], seconds=0.0)
+    with pytest.raises(Refusal) as refused:
+        prepare("refraction_tomography", {}, project.kinds())
+    assert "pick_first_breaks" in refused.value.hint

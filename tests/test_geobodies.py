@@ -111,6 +111,8 @@ def test_a_cube_too_large_is_refused_with_its_size(tmp_path: Path, monkeypatch: 
     [
         (section(), {"crossline": 302, "time": 0.05}, "layered there"),
         (section(), {"crossline": 900, "time": 0.3}, "outside the window"),
+        (section(), {"crossline": 324, "time": 5.0}, r"seed's time of 5 s lies outside the window, 0 to 0\.\d+ s"),
+        (section(), {"top": 0.3, "base": 0.1}, r"top must be above base: got 0\.3 s for the top of the window and 0\.1 s"),
         (section(), {"crossline": 324}, "what is its time"),
         (section(), {"inline": 3, "first_inline": 3}, "no inlines"),
         (section(), {"top": 5.0, "base": 6.0}, "the data run from"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from moho.agent.tools.block_model import anomaly_width, planned
-from moho.agent.tools.gravity_inversion import _sensitivity, gravity_forward, gravity_mag_3d
+from moho.agent.tools.block_model import _thin, anomaly_width, planned
+from moho.agent.tools.gravity_inversion import _cost, _sensitivity, gravity_forward, gravity_mag_3d
 from moho.errors import Refusal
 from moho.survey import Gravity, Grid
+from moho.units import show
 
 G = 6.6743e-11
 
@@ -127,6 +130,8 @@ def test_a_deep_small_block_pulls_like_a_point():
         (stations(DEEP, 400.0), {"error": 5.0}, "E_DATA"),
         (stations(DEEP, 400.0, y=np.arange(400) * 1e-3), {}, "E_GEOMETRY"),
         (stations(DEEP, 400.0), {"cell": 5.0}, "E_LIMIT"),
+        (stations(DEEP, 400.0), {"cell": 1500.0}, "E_GEOMETRY"),
+        (stations(DEEP, 1e6), {}, "E_UNITS"),  # 1.4 Gal
         (Grid(values=np.eye(20), x=np.arange(20.0), y=np.arange(20.0), unit="m"), {}, "E_UNITS"),
     ],
 )
@@ -136,9 +141,54 @@ def test_what_cannot_be_inverted_is_refused(data, arguments, code):
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize("arguments", [{"error": -1.0}, {"cell": 1500.0}])
-def test_arguments_that_can_be_mended_say_so(arguments):
+@pytest.mark.parametrize("cell", [510.0, 5000.0, 30_000.0])
+def test_cells_too_large_for_the_area_are_refused_before_the_run_with_cells_that_do(cell):
+    data = stations(DEEP, 400.0)
+    for asked in (lambda: _cost(data, cell=cell), lambda: gravity_mag_3d(data, cell=cell)):
+        with pytest.raises(Refusal, match=r"too large: the data cover only 1\.9 km by 1\.9 km") as refused:
+            asked()
+    fits = re.search(r"Use cells of (\d+) m or smaller", refused.value.hint)
+    assert fits
+    assert planned(data, float(fits[1]), None).cell == float(fits[1])
+
+
+def test_cells_too_many_for_the_memory_are_refused_before_the_run_with_their_size():
+    with pytest.raises(Refusal, match=r"cells of 5 m \(a bare number is metres\): .* cells need .* GB"):
+        _cost(stations(DEEP, 400.0), cell=5.0)
+
+
+def test_a_contrast_that_no_rock_has_is_refused_with_the_likely_cause():
+    with pytest.raises(Refusal, match=r"no rock or ore differs by more than 10000 kg/m3") as refused:
+        gravity_mag_3d(stations(DEEP, 4e5), 0.02)
+    assert refused.value.code == "E_PHYSICS"
+    assert "in microgal" in refused.value.hint
+
+
+def test_what_the_model_leaves_of_the_strongest_anomaly_is_said():
+    data = stations(DEEP, 400.0)
+    good, loose = gravity_mag_3d(data, 0.01, 100.0, 800.0), gravity_mag_3d(data, 0.15, 100.0, 800.0)
+    for result in (good, loose):
+        at = int(np.argmax(np.abs(result.arrays["observed"])))
+        share = 100 * result.arrays["predicted"][at] / result.arrays["observed"][at]
+        assert result.facts["peak_explained"].value == pytest.approx(share)
+        assert any("of the strongest anomaly (" in note for note in result.notes) == (share < 80)
+    assert good.facts["peak_explained"].value > 95
+    assert loose.facts["peak_explained"].value < 80
+    assert "peak_cut" not in loose.facts  # 100 m cells on data 100 m apart: nothing is averaged
+
+
+def test_averaging_says_how_much_of_the_maximum_it_took():
+    data = stations(SHALLOW, 400.0, noise=0.0)
+    plan = planned(data, 200.0, 800.0)
+    middle = float(np.median(data.value))
+    _, _, mean, _ = _thin(data.x, data.y, data.value, data.height, 200.0)
+    assert plan.cut == pytest.approx(1 - (mean.max() - middle) / (data.value.max() - middle))
+    assert plan.cut > 0.05
+    assert any(f"averaging cut the strongest value from {show(float(data.value.max()))} to" in note for note in plan.notes)
+
+
+def test_arguments_that_can_be_mended_say_so():
     with pytest.raises(ValueError):
-        gravity_mag_3d(stations(DEEP, 400.0), **arguments)
+        gravity_mag_3d(stations(DEEP, 400.0), -1.0)
     with pytest.raises(ValueError):
         gravity_forward(300.0, 200.0, 100.0, 400.0)

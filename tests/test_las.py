@@ -104,8 +104,26 @@ def test_density_in_the_wrong_unit_is_not_believed(write) -> None:
     well = read_las(write(las(ROWS, density="KG/M3")))
     assert well.curves["RHOB"].unit == "unknown"
     assert any("fits g/cm3" in note for note in well.notes)
-    with pytest.raises(Missing):
+    with pytest.raises(Missing, match=r"RHOB says kg/m3 but its median is 2\.575, which fits g/cm3.*--hint curve_units=RHOB:kg/m3"):
         well.curve("RHOB", "kg/m3")
+    stated = read_las(write(las(ROWS, density="KG/M3")), curve_units="rhob:g/cc")
+    assert stated.curve("RHOB", "kg/m3") == pytest.approx([2650, 2600, 2550, 2500])
+    assert any("RHOB is in g/cc, as asked; the file says KG/M3" in note for note in stated.notes)
+
+
+@pytest.mark.parametrize(("written", "words"), [("RHOB", "CURVE:UNIT"), ("DT:us/m", "names 'DT'; the file has GR, RHOB")])
+def test_units_of_curves_that_are_not_stated_rightly_are_refused(write, written: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_las(write(las(ROWS)), curve_units=written)
+
+
+@pytest.mark.parametrize(
+    ("elevations", "gap"),
+    [("EKB.M 30 : KB\nEGL.M 0 : GL\n", 30), ("EKB.FT 1000 : KB\nEGL.FT 990 : GL\n", 3.048), ("EKB.M 25 : KB\nEGL.M -80 : GL\n", 25),
+     ("EKB.M 0 : KB\n", None), ("", None)],
+)  # fmt: skip
+def test_the_air_gap_is_the_kelly_bushing_above_the_sea_or_the_ground(write, elevations: str, gap: float | None) -> None:
+    assert read_las(write(las(ROWS, extra=elevations))).air_gap == (None if gap is None else pytest.approx(gap))
 
 
 def test_stated_reference_is_kept(write) -> None:

@@ -324,6 +324,28 @@ def test_magnetic_data_that_cannot_be_inverted_are_refused(data, arguments, erro
         gravity_mag_3d(data, **arguments)
 
 
+def test_a_strongest_anomaly_that_is_left_over_and_cut_by_averaging_is_said():
+    data = block(65.0, (60.0, 300.0))
+    fine, coarse = gravity_mag_3d(data, noise=1.0, depth=800.0), gravity_mag_3d(data, noise=40.0, cell=190.0, depth=800.0)
+    assert fine.facts["peak_explained"].value > 90
+    assert not any("of the strongest anomaly (" in note for note in fine.notes)
+    at = int(np.argmax(np.abs(coarse.arrays["observed"])))
+    share = 100 * coarse.arrays["predicted"][at] / coarse.arrays["observed"][at]
+    assert coarse.facts["peak_explained"].value == pytest.approx(share)
+    assert share < 80
+    assert any("of the strongest anomaly (" in note and f"({share:.0f} %)" in note for note in coarse.notes)
+    assert coarse.facts["peak_cut"].value > 5
+    assert any("averaging cut the strongest value" in note for note in coarse.notes)
+
+
+def test_a_susceptibility_above_the_limit_is_refused_with_the_likely_cause(monkeypatch):
+    monkeypatch.setattr("moho.agent.tools.magnetic_inversion.LARGEST", 0.001)
+    with pytest.raises(Refusal, match=r"no rock or ore has more than 0\.001 SI") as refused:
+        gravity_mag_3d(block(65.0), noise=1.0, cell=200.0, depth=600.0)
+    assert refused.value.code == "E_PHYSICS"
+    assert "are the units right" in refused.value.hint
+
+
 # Real data
 
 

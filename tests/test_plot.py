@@ -287,6 +287,16 @@ def test_error_ellipse_has_its_axes_in_kilometres() -> None:
     assert "depth 8.2 km" in words(figure)
 
 
+def test_names_of_neighbouring_stations_do_not_cover_each_other() -> None:
+    close = [["BW.UH1", 2.8, 47.9], ["BW.UH4", 3.1, 48.0], ["BW.UH3", 3.104, 48.002], ["BW.UH2", 3.098, 48.003]]
+    figure = plot.draw(replace(event(), view={"stations": close}))
+    assert figure is not None
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text().startswith("BW.")]
+    assert len(boxes) == 4
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+
+
 def test_slices_cut_the_strongest_cell() -> None:
     figure = plot.draw(blocks())
     assert figure is not None

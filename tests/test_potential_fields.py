@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from moho.agent.tools.potential_fields import (
+    _grid_cost,
     bouguer_terrain,
     continue_derive,
     gravity_disturbance,
@@ -355,6 +356,15 @@ def test_what_the_data_do_not_allow_is_refused(call, code):
     with pytest.raises(Refusal) as refused:
         call()
     assert refused.value.code == code
+
+
+def test_a_spacing_too_fine_is_refused_with_its_unit_and_its_nodes():
+    x, y = scattered()
+    said = r"a spacing of 1 m \(a bare number is metres\) needs 39\d\.\d million nodes over 19\.9\d* by 19\.9\d* km"
+    with pytest.raises(Refusal, match=said) as refused:
+        _grid_cost(Gravity(x=x, y=y, value=x), 1.0)
+    fits = refused.value.hint.split(" m ")[0]
+    assert _grid_cost(Gravity(x=x, y=y, value=x), float(fits)).bytes < 80 * 25e6 + 1e6
 
 
 def test_nothing_asked_of_continuation_is_asked_back():

@@ -109,9 +109,12 @@ def test_horizon_ends_where_the_reflector_ends() -> None:
     horizon = track_horizon(Seismic(data=data.astype(np.float32), dt=DT), 61, 0.6)
     assert np.isfinite(horizon.time[:88]).all()
     assert np.isnan(horizon.time[100:]).all()
-    (broken,) = horizon.facts["broken_at"].value
+    first, last = horizon.facts["tracked_cdps"].value
+    broken = horizon.facts["broken_after"].value
+    assert (first, last) == (1, broken - 1)
+    assert "broken_before" not in horizon.facts
     assert 89 <= broken <= 101
-    assert any(f"it broke at CDP {broken}" in note for note in horizon.notes)
+    assert any(f"tracked from CDP 1 to {last}, not at CDP {broken} and beyond" in note for note in horizon.notes)
     assert horizon.confidence is not None
     assert horizon.confidence[60] == pytest.approx(1)
     assert (horizon.confidence[:85] > 0.9).all()
@@ -200,3 +203,27 @@ def test_a_cdp_between_numbers_names_the_nearest() -> None:
     line = replace(dipping(0), cdp=np.arange(100, 340, 2))
     with pytest.raises(ValueError, match="150 and 152"):
         track_horizon(line, 151, 0.6)
+
+
+def test_a_tracked_horizon_is_drawn_on_its_section() -> None:
+    from moho.plot import draw
+
+    horizon = track_horizon(dipping(0.3), 61, 0.6)
+    kept = horizon.view["section"]
+    assert kept["data"].shape == (120, len(kept["time"]))
+    assert kept["time"][0] < np.nanmin(horizon.time) - 0.09
+    assert kept["time"][-1] > np.nanmax(horizon.time) + 0.09
+    figure = draw(horizon)
+    assert figure is not None
+    assert figure.axes[0].get_ylim() == pytest.approx((kept["time"][-1], kept["time"][0]))
+    bare = draw(replace(horizon, domain="depth"))  # the section was in time
+    assert bare is not None
+    assert bare.axes[0].get_ylim() != pytest.approx((kept["time"][-1], kept["time"][0]), abs=0.01)
+
+
+def test_fault_likelihood_is_coloured_from_0_to_1() -> None:
+    from moho.plot import draw
+
+    figure = draw(fault_likelihood(dipping(0.3)))
+    assert figure is not None
+    assert figure.axes[0].images[0].get_clim() == (0, 1)

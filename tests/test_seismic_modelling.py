@@ -56,6 +56,34 @@ def test_checkshots_decide_the_time_and_the_sonic_fills_in() -> None:
     assert slope[0] > slope[3]  # the faster layer below
 
 
+def test_a_checkshot_above_the_logs_stretches_their_top_and_does_not_shift_it() -> None:
+    whole = interface()
+    kept = whole.depth > 120
+    curves = {name: Curve(curve.values[kept], curve.unit) for name, curve in whole.curves.items()}
+    z, t = np.array([30.0, 400.0, 700.0, 1100.0]), np.array([0.0, 0.33, 0.56, 0.82])
+    time, words = two_way_time(Well(depth=whole.depth[kept], curves=curves, checkshot_depth=z, checkshot_time=t))
+    depth = whole.depth[kept]
+    assert time[[0, -1]] == pytest.approx(np.interp(depth[[0, -1]], z, t), abs=1e-9)
+    assert np.interp(z[1:3], depth, time) == pytest.approx(t[1:3], abs=2e-5)
+    block = depth < 399  # of one velocity: the straight line between the shots about it
+    assert time[block] == pytest.approx(np.interp(depth[block], z, t), abs=1e-6)
+    assert "4 checkshots; the sonic, calibrated" in words
+    one = Well(depth=depth, curves=curves, checkshot_depth=z[[0, 3]], checkshot_time=t[[0, 3]])  # none within the logs
+    assert two_way_time(one)[0][[0, -1]] == pytest.approx(np.interp(depth[[0, -1]], z[[0, 3]], t[[0, 3]]), abs=1e-9)
+
+
+def test_without_checkshots_time_is_zero_at_the_sea_and_not_at_the_kelly_bushing() -> None:
+    known, words = two_way_time(interface(air_gap=30.0))
+    assert np.interp([30, 500], interface().depth, known) == pytest.approx([0, 2 * 470 / 2500], abs=5e-5)
+    assert "mean sea level (on land the ground), 30 m below the zero of depth (kelly bushing of the log header)" in words
+    for held in (interface(), interface(air_gap=1500.0)):
+        unknown, words = two_way_time(held)
+        assert np.interp(500, held.depth, unknown) == pytest.approx(0.4, abs=5e-5)
+        assert "every 10 m between that zero and the datum of the seismic make the times 8 ms late (24 ms for the 30 m" in words
+    subsea, _ = two_way_time(interface(air_gap=30.0, reference="TVDSS"))
+    assert subsea == pytest.approx(unknown, abs=1e-9)
+
+
 def test_gaps_are_filled_and_said() -> None:
     well = interface()
     density = well.curves["RHOB"].values.copy()

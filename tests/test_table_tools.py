@@ -121,6 +121,13 @@ def test_columns_that_cannot_be_meant_are_turned_down(changes, arguments, error,
         assign_columns(table(**changes), **(usual | arguments))
 
 
+def test_anomalies_in_microgal_called_milligal_are_turned_down():
+    small = Table(columns={"x": np.array([0.0, 1e3, 2e3]), "y": np.array([5e3, 4e3, 9e3]), "g": np.array([-90.2, 316.5, 9459.9])})
+    with pytest.raises(DataError, match=r"row 3 of the table: 9459\.9 mGal is no Bouguer anomaly.*microgal"):
+        assign_columns(small, "Bouguer anomaly", "g", "x", "y", unit="mGal")
+    assert assign_columns(small, "Bouguer anomaly", "g", "x", "y", unit="uGal").value == pytest.approx([-0.0902, 0.3165, 9.4599])
+
+
 def test_heights_that_gravity_says_are_feet_are_asked_about() -> None:
     latitude, metres = np.linspace(-34, -33, 30), np.linspace(0, 800, 30)
     columns = {"lon": np.linspace(18, 19, 30), "lat": latitude, "level": metres / 0.3048, "g": normal_gravity(latitude) - 0.25 * metres}

@@ -265,6 +265,21 @@ def test_gravity_in_another_unit_than_its_name_says_is_refused_with_the_unit_tha
         read_table(write("longitude,latitude,height_m,gravity_mgal\n18.3,-34.1,32.2,9.7965612\n18.4,-34.0,592.5,9.7950821\n"))
 
 
+@pytest.mark.parametrize("name", ["bouguer", "bouguer_disturbance", "disturbance", "free_air"])
+def test_anomalies_beyond_any_on_the_earth_are_asked_about_as_microgal(write, name: str) -> None:
+    rows = "".join(f"{1000 * k},{1000 * (k % 3)},{500 * k - 40}\n" for k in range(20))
+    with pytest.raises(DataError, match=r"reaches 9460 mGal and 17 of 20 values lie beyond 1000") as refused:
+        read_table(write(f"x_m,y_m,{name}_mgal\n{rows}"))
+    assert refused.value.code == "E_UNITS"
+    assert "microgal (uGal), where the largest is 9.46 mGal" in refused.value.hint
+    assert float(np.max(read_table(write(f"x_m,y_m,{name} (uGal)\n{rows}")).value)) == pytest.approx(9.46)
+    small = "".join(f"{1000 * k},{1000 * (k % 3)},{-300 + k}\n" for k in range(20))
+    with pytest.raises(DataError, match=r"row 21 of the table: 5000 mGal is no") as refused:
+        read_table(write(f"x_m,y_m,{name}_mgal\n{small}100,200,5000\n"))
+    assert refused.value.code == "E_DATA"
+    assert isinstance(read_table(write(f"x_m,y_m,{name}_mgal\n{small}")), Gravity)
+
+
 def test_repeated_header_is_left_out(write) -> None:
     data = read_table(write(LAND + LAND.replace("18.3", "18.4")))
     assert isinstance(data, Gravity)

@@ -39,7 +39,7 @@ def test_two_layers_come_back_within_five_percent(found):
     assert DEPTH <= facts["deepest_ray"] <= 2.5 * DEPTH
     assert facts["rms"] < 1.1
     assert facts["chi2"] < 1.5
-    assert facts["rms"] < 0.6 * facts["start_rms"] < 1.5  # the start, from the mean curve of the picks, is near already
+    assert facts["rms"] <= facts["start_rms"] < 1.2  # the start, from the mean curve of the picks, is near already
     assert 0 < facts["coverage"] < 100
     assert "lambda" in " ".join(found.notes)
     assert plane(found).dx == facts["spacing"]
@@ -52,7 +52,7 @@ def test_the_number_of_shots_does_not_matter(shots):
     assert facts["surface_velocity"] == pytest.approx(V1, rel=0.05)
     assert facts["deep_velocity"] == pytest.approx(V2, rel=0.06)
     assert facts["chi2"] < 1.2
-    assert facts["spacing"] == 2.5  # half the receiver spacing, wherever the shots are
+    assert facts["spacing"] == 1.25  # a quarter of the receiver spacing, for six nodes over the layer of 10 m, wherever the shots are
 
 
 EARTHS = {
@@ -119,7 +119,8 @@ def test_times_that_travel_times_made_go_straight_in_and_milliseconds_are_unders
     model = velocity_model(600.0, 60.0, 20.0, gradient=60.0, spacing=1.0)
     made = travel_times(model, [0.0, 30.0, 60.0], receiver_spacing=5.0)
     found = refraction_tomography(made, 0.0003, iterations=4)
-    assert found.facts["rms"].value < found.facts["start_rms"].value
+    assert found.facts["start_rms"].value < 0.1  # the integral of Herglotz and Wiechert is exact for a gradient
+    assert found.facts["rms"].value <= 0.3  # smoothed as far as the error lets it
     table = Table(columns={"Source (m)": made.arrays["source_x"], "Receiver (m)": made.arrays["receiver_x"], "Time (ms)": 1000 * made.arrays["time"]})
     again = refraction_tomography(table, 0.0003, iterations=4)
     assert again.facts["rms"].value == pytest.approx(found.facts["rms"].value, rel=1e-6)
@@ -165,3 +166,58 @@ def test_the_model_is_drawn_with_what_no_ray_reached_faded(found):
     assert figure.axes[0].get_ylabel() == "depth (m)"
     assert figure.parameters["faded_percent"] > 5
     assert plot.draw(replace(found, view={})).parameters.get("faded_percent") is None
+
+
+def at_offset(shots: int = 5, without: int | None = None) -> Table:
+    """Shots from 5 m before the geophones to 5 m after them, true noise 0.5 ms; the picks of one geophone left out where one is named."""
+    source, receiver = (a.ravel() for a in np.meshgrid(np.linspace(-5, 120, shots), 5.0 * np.arange(24), indexing="ij"))
+    offset = np.abs(source - receiver)
+    head = offset / V2 + 2 * DEPTH * np.sqrt(V2**2 - V1**2) / (V1 * V2)
+    time = np.minimum(offset / V1, head) + np.random.default_rng(0).normal(0, 5e-4, len(offset))
+    held = np.ones(len(offset), bool) if without is None else receiver != 5.0 * without
+    return Table(title="line 3", columns={"shot_x": source[held], "geophone_x": receiver[held], "rt_s": time[held]})
+
+
+def test_one_missing_geophone_changes_neither_start_nor_smoothing():
+    whole, less = ({key: fact.value for key, fact in refraction_tomography(at_offset(without=w), 5e-4, time="rt_s").facts.items()} for w in (None, 7))
+    for facts in (whole, less):
+        assert facts["start_rms"] < 0.75
+        assert facts["chi2"] < 1.2
+        assert facts["velocity_range"][0] > 0.8 * V1
+        assert facts["velocity_range"][1] < 1.3 * V2
+        assert facts["surface_velocity"] == pytest.approx(V1, rel=0.05)
+        assert facts["deep_velocity"] == pytest.approx(V2, rel=0.06)
+    assert less["spacing"] == whole["spacing"]
+    assert 0.4 < less["damping"] / whole["damping"] < 2.5
+    assert less["start_rms"] == pytest.approx(whole["start_rms"], rel=0.1)
+
+
+def test_velocities_stay_within_what_the_picks_allow_and_a_bad_fit_names_the_grid():
+    found = refraction_tomography(at_offset(), 5e-5, time="rt_s", iterations=5)  # an error ten times too small
+    ground = plane(found)
+    assert ground.values.max() < 1.85 * V2
+    assert ground.values.min() > 0.4 * V1
+    said = " ".join(found.notes)
+    assert "the grid of 1.25 m is too coarse (try a spacing of 0.625 m)" in said
+    assert "velocities held within" in said
+    assert plot.draw(found).texts[0].get_text() == "refraction tomography of line 3"
+
+
+def test_units_of_positions_and_errors_are_read_from_the_columns_names():
+    columns = at_offset().columns
+    source, receiver, time = columns.values()
+    metres = refraction_tomography(Table(columns=columns), 5e-4, time="rt_s", iterations=2)
+    km = Table(columns={"source_km": source / 1000, "receiver (km)": receiver / 1000, "rt_ms": 1000 * time, "uncertainty": np.full(len(time), 0.5)})
+    found = refraction_tomography(km, source="source_km", receiver="receiver (km)", time="rt_ms", iterations=2)
+    np.testing.assert_allclose(found.data, metres.data, rtol=1e-3)
+    assert found.facts["error"].value == 0.5
+    assert "positions in column source_km are in km" in " ".join(found.notes)
+    plain = Table(columns={"source_x": source / 1000, "receiver_x": receiver / 1000, "time": time})
+    with pytest.raises(Refusal, match="positions taken as m"):
+        refraction_tomography(plain)
+
+
+@pytest.mark.parametrize(("thing", "words"), [("x", "this is 'x'"), (velocity_model(800.0, 50.0, 30.0, spacing=2.0), "a seismic line")])
+def test_what_is_no_picks_is_named(thing, words):
+    with pytest.raises(TypeError, match=f"needs a table of first-arrival times.*{words}"):
+        refraction_tomography(thing)

@@ -94,7 +94,8 @@ def test_a_straight_hole_at_sixty_degrees_goes_half_as_deep_and_back() -> None:
     assert (down.tops["A"], below.tops["A"]) == (pytest.approx(600), pytest.approx(575))
     for other in (down, below):
         assert well_depths(other, "MD").depth == pytest.approx(Z, abs=1e-6)
-    assert two_way_time(well)[0] == pytest.approx(Z / 2000, abs=1e-9)  # the sonic is integrated straight down
+    # the sonic is integrated straight down, from the datum 25 m below the zero of depth
+    assert two_way_time(well)[0] == pytest.approx((Z - 50) / 2000, abs=1e-9)
     assert crs_convert(replace(well, crs="EPSG:32631", x=6e5, y=6e6), "EPSG:32632").track.shape == (3, 4)
 
 
@@ -129,6 +130,9 @@ TRACK = {"x_m": np.full(2, 1000.0), "y_m": np.full(2, 2000.0), "tvdss_m": np.arr
         ({"checkshots": shots(GOOD, GOOD / 1000, title="F03-2_checkshot_TD")}, "named after F03-2, the logs are of D-1"),
         ({"checkshots": shots(GOOD, GOOD / 3000)}, "0.6 s and the sonic 1.8 s, a factor of 0.333"),
         ({"checkshots": shots(GOOD, GOOD / 1000, "north", "east")}, "not a depth and a time column"),
+        ({"checkshots": shots(GOOD, GOOD, "MD (m)", "TWT (s)")}, "Are the times in ms?"),
+        ({"checkshots": shots(GOOD, GOOD / 3000, "MD (m)", "time (s)")}, "--hint time=one-way"),
+        ({"track": Table(title="F06-1", columns=TRACK)}, "the track F06-1 is named after F06-1"),
         ({"checkshots": shots(GOOD, GOOD / 1000), "time": "one-way"}, "read as two-way times already"),
         ({"tops": Table(columns={"top": np.array(["A", "B"]), "depth_m": np.array([1500.0, 6000])})}, None),
         ({"tops": Table(columns={"top": np.array(["A", "B", "C"]), "depth_m": np.array([1500.0, 4000, 6000])})}, "2 of 3 tops lie below 1899.5 m"),
@@ -157,3 +161,17 @@ def test_depths_are_not_changed_without_a_track_or_where_the_hole_runs_level() -
         well_depths(level, "TVD")
     with pytest.raises(ValueError, match="are MD already"):
         well_depths(level, "MD")
+
+
+def test_f02_1_keeps_its_checkshots_above_the_log_and_says_what_it_cuts(shared: Path) -> None:
+    from moho.plot import draw
+
+    well = f3(shared, "F02-1")
+    assert two_way_time(well)[0][0] == pytest.approx(18 * 0.544 / 523.6, abs=1e-6)  # 48 m, on the line from 30 m, 0 s to 553.6 m, 0.544 s
+    assert any("SLCML and 1 more" in note for note in well.notes)
+    below = well_depths(well, "TVDSS")
+    assert any("first 12 of 19 tops are listed, and 7 more" in note for note in below.notes)
+    figure = draw(below)
+    assert figure is not None
+    words = " ".join(text.get_text().replace("\n", " ") for text in figure.texts)
+    assert "off the scale of the track: RHOB 19 % below 1650, down to 1350" in words

@@ -119,6 +119,8 @@ def test_a_tie_to_noise_is_no_better_than_chance_and_changes_nothing() -> None:
     assert value(tied, "blind") < 0.4
     assert value(tied, "correlation") <= value(tied, "chance")
     assert "no better than chance" in tied.notes[0]
+    assert all(tied.facts[name].label.endswith(", found, not applied") for name in ("shift", "stretch", "phase"))
+    assert len(set(tied.notes)) == len(tied.notes)
     times = np.interp(well.checkshot_depth, tied.checkshot_depth, tied.checkshot_time)  # type: ignore[arg-type]
     assert times == pytest.approx(well.checkshot_time, abs=1e-3)
     assert "does not tell the phase" in wavelet_estimate(filtered_noise(), well).notes[0]

@@ -15,9 +15,10 @@ import numpy as np
 
 from moho.agent.guard import free_memory
 from moho.agent.tools.surfaces import merge, project
+from moho.columns import ANOMALY
 from moho.errors import Refusal
 from moho.survey import Array, Gravity, Grid, Magnetics
-from moho.units import as_length, show
+from moho.units import Quantity, as_length, show
 
 DATA = 600  # stations inverted at most; more are averaged in blocks
 CELLS = 12_000  # of a mesh chosen here
@@ -31,6 +32,9 @@ FINE = {"mGal": 0.4, "nT": 0.65}
 # data averaged to one a cell kept the centre within 0.37 of its depth sideways and 0.45 up or down, and susceptibility times volume within
 # 0.7 to 1.6, up to WIDEST; beyond it that was up to 7 times too large. Without averaging it was up to 190 times too large.
 NARROW, WIDEST = 0.5, 0.75
+ACROSS = 0.25  # cell over the shorter side of the survey, at most
+EXPLAINED = 0.8  # of the strongest anomaly: a model that makes less of it is said to
+CUT = 0.05  # of the strongest value lost to averaging, that is said
 MEASURED = 20_000  # stations that the width is measured on, at most
 BODY = 0.2  # of the largest contrast: cells that count as the body when its mass is summed
 
@@ -50,6 +54,7 @@ class Plan:
     top: float  # m, height of the top of the mesh
     spacing: float  # m, between data
     notes: tuple[str, ...]
+    cut: float | None = None  # share of the strongest value, above the median, that averaging took away; None where nothing was averaged
 
     @property
     def bytes(self) -> float:
@@ -71,9 +76,11 @@ class Plan:
     def check_memory(self) -> None:
         """Refusal E_LIMIT where the inversion does not fit into 60 % of the free memory; says which cell would."""
         if self.bytes > 0.6 * (free := free_memory()):
-            needs = f"{len(self.x)} data and {math.prod(self.shape)} cells need {self.bytes / 1e9:.2f} GB"
+            size = f"cells of {as_length(self.cell)} (a bare number is metres)"
+            needs = f"{size}: {len(self.x)} data and {math.prod(self.shape)} cells need {self.bytes / 1e9:.3g} GB"
             larger = self.cell * (self.bytes / (0.5 * free)) ** (1 / 3)
-            raise Refusal("E_LIMIT", f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.2f} GB.", f"Use cells of {larger:.3g} m or larger.")
+            said = f"{needs}; 60 % of what is free is {0.6 * free / 1e9:.3g} GB."
+            raise Refusal("E_LIMIT", said, f"Use cells of {as_length(larger, 3)} or larger.")
 
 
 def is_magnetic(data: Gravity | Magnetics | Grid) -> bool:
@@ -87,8 +94,8 @@ def is_magnetic(data: Gravity | Magnetics | Grid) -> bool:
 def planned(data: Gravity | Magnetics | Grid, cell: float | None, depth: float | None) -> Plan:
     """Data thinned and in metres, the regional taken off where it is still in, and a mesh for them.
 
-    `cell` and `depth` in m, chosen here where None. Refusal (E_DATA, E_UNITS, E_GEOMETRY) where the data cannot be inverted,
-    ValueError where the cells are too large for the area.
+    `cell` and `depth` in m, chosen here where None. Refusal (E_DATA, E_UNITS, E_GEOMETRY) where the data cannot be inverted or
+    the cells are too large for the area.
     """
     notes: list[str] = []
     if data.quantity == "observed gravity":
@@ -120,6 +127,10 @@ def planned(data: Gravity | Magnetics | Grid, cell: float | None, depth: float |
         raise Refusal("E_DATA", f"{len(x)} data are too few for a 3-D inversion; at least 16 are needed.")
     if float(np.ptp(value)) == 0:
         raise Refusal("E_DATA", f"all {len(value)} values are {float(value[0]):g} mGal; there is no anomaly to invert.")
+    unit = "nT" if is_magnetic(data) else "mGal"
+    if unit == "mGal" and (largest := float(np.abs(value).max())) > ANOMALY:
+        said = f"the data reach {largest:.5g} mGal, and no gravity anomaly on the Earth exceeds {ANOMALY:g} mGal."
+        raise Refusal("E_UNITS", said, f"Are they microgal (then {largest / 1000:.4g} mGal), or is normal gravity still in them?")
     width, length = float(np.ptp(x)), float(np.ptp(y))
     if min(width, length) < 0.05 * max(width, length):
         raise Refusal("E_GEOMETRY", f"the data cover {width:g} by {length:g} m: a profile does not constrain a 3-D model.")
@@ -128,17 +139,25 @@ def planned(data: Gravity | Magnetics | Grid, cell: float | None, depth: float |
         notes.append("no heights: the data are taken to lie on one level, the top of the model")
     spacing = math.sqrt(math.prod(data.spacing)) if isinstance(data, Grid) else _spacing(width, length, len(x))
     between = spacing * max(1.0, math.sqrt(len(x) / DATA))
-    unit = "nT" if is_magnetic(data) else "mGal"
+    if cell is not None and cell > ACROSS * min(width, length):
+        x, y, value, height = (np.asarray(array, dtype=float) for array in (x, y, value, height))
+        anomaly, _ = _strongest(x, y, value, height, data.quantity, unit, spacing)
+        fits = _tidy(min(max(NARROW * anomaly, spacing), 0.95 * ACROSS * min(width, length)))
+        said = f"cells of {as_length(cell)} are too large: the data cover only {as_length(width)} by {as_length(length)}."
+        raise Refusal("E_GEOMETRY", said, f"Use cells of {as_length(fits)} or smaller, or leave them out: they are then chosen from the data.")
     chosen, down, mesh_notes = _cells(width, length, between, cell, depth, FINE[unit])
     if chosen > COARSE * between:
         between = chosen
         mesh_notes.append(f"data are averaged to one a cell: what is narrower than {as_length(2 * chosen)} is lost")
     x, y, value, height = (np.asarray(array, dtype=float) for array in (x, y, value, height))
     coarse = _resolved(x, y, value, height, data.quantity, unit, spacing, between, chosen)
+    cut = None
     if between > spacing:
-        count, spacing = len(x), between
+        count, spacing, measured = len(x), between, value
         x, y, value, height = _thin(x, y, value, height, spacing)
         notes.append(f"{count} data averaged in blocks of {as_length(spacing, 3)} to {len(x)}")
+        cut, said_ = _cut(measured, value, unit)
+        notes += said_
     value, regional = _regional(x, y, value, data.quantity, unit)
     notes += regional
     if relief := float(np.ptp(height)):
@@ -148,7 +167,7 @@ def planned(data: Gravity | Magnetics | Grid, cell: float | None, depth: float |
     across = [math.ceil(float(np.ptp(axis)) / chosen - 1e-9) + 1 + 2 * PADDING for axis in (y, x)]
     corner = float(middle[0] - 0.5 * across[1] * chosen), float(middle[1] - 0.5 * across[0] * chosen)
     top = float(height.min())
-    return Plan(x, y, height - top, value, crs, chosen, (down, across[0], across[1]), corner, top, spacing, tuple(notes))
+    return Plan(x, y, height - top, value, crs, chosen, (down, across[0], across[1]), corner, top, spacing, tuple(notes), cut)
 
 
 def _cells(width: float, length: float, spacing: float, cell: float | None, depth: float | None, fine: float) -> tuple[float, int, list[str]]:
@@ -162,8 +181,9 @@ def _cells(width: float, length: float, spacing: float, cell: float | None, dept
 
     while cell is None and math.prod(counts(chosen)) > CELLS:
         chosen = _tidy(1.1 * chosen)
-    if chosen > 0.25 * min(width, length):
-        raise ValueError(f"cells of {chosen:g} m are too large for data over {width:.4g} by {length:.4g} m")
+    if chosen > ACROSS * min(width, length):
+        said = f"the data are {as_length(spacing, 3)} apart over {as_length(width)} by {as_length(length)}: too sparse for a 3-D model."
+        raise Refusal("E_GEOMETRY", said, f"Cells of {as_length(_tidy(0.95 * ACROSS * min(width, length)))} or smaller can be asked for.")
     notes = []
     if cell is None:
         notes.append(f"cells of {as_length(chosen)}, from the spacing of the data ({as_length(spacing)})")
@@ -184,14 +204,10 @@ def _resolved(
     x: Array, y: Array, value: Array, height: Array, quantity: str, unit: str, spacing: float, between: float, cell: float
 ) -> list[str]:
     """A note where cells or data (`between` m apart once averaged) are coarse for the strongest anomaly; Refusal where the cells cannot make it."""
-    step = spacing * max(1.0, math.sqrt(len(x) / MEASURED))
-    if step > spacing:
-        x, y, value, height = _thin(x, y, value, height, step)
-    value, _ = _regional(x, y, value, quantity, unit)
-    width = anomaly_width(x, y, value, step)
+    width, peak = _strongest(x, y, value, height, quantity, unit, spacing)
     if cell <= NARROW * width:
         return []
-    peak = float(f"{value[int(np.argmax(np.abs(value)))]:.3g}")
+    peak = float(f"{peak:.3g}")
     strongest = f"the strongest anomaly ({show(peak)} {unit}) is {as_length(width, 3)} wide at half its height"
     fits = _tidy(min(max(NARROW * width, spacing), cell))
     if cell > WIDEST * width and fits < cell and cell >= between:
@@ -204,6 +220,46 @@ def _resolved(
         return [f"{strongest}; {off}: {as_length(fits)} is better{cut}"]
     sparse = f"the data are {as_length(spacing, 3)} apart: too sparse for its depth"
     return [f"{strongest} and {sparse}; denser stations, not finer cells, would settle it"]
+
+
+def _strongest(x: Array, y: Array, value: Array, height: Array, quantity: str, unit: str, spacing: float) -> tuple[float, float]:
+    """Width of the strongest anomaly at half its height, m, and its strongest value, without the regional."""
+    step = spacing * max(1.0, math.sqrt(len(x) / MEASURED))
+    if step > spacing:
+        x, y, value, height = _thin(x, y, value, height, step)
+    value, _ = _regional(x, y, value, quantity, unit)
+    return anomaly_width(x, y, value, step), float(value[int(np.argmax(np.abs(value)))])
+
+
+def _cut(measured: Array, mean: Array, unit: str) -> tuple[float, list[str]]:
+    """Share of the strongest value, above or below the median, that is lost in the means of blocks, and a note where it matters."""
+    middle = float(np.median(measured))
+    strongest = float(measured[int(np.argmax(np.abs(measured - middle)))])
+    left = float(mean.max() if strongest > middle else mean.min())
+    share = 1 - (left - middle) / (strongest - middle)
+    if share <= CUT:
+        return share, []
+    lost = f"{100 * share:.0f} % of what it is off the median"
+    return share, [f"averaging cut the strongest value from {show(strongest)} to {show(left)} {unit}, {lost}"]
+
+
+def explained(plan: Plan, predicted: Array, sigma: Array | float, unit: str) -> tuple[dict[str, Quantity], list[str]]:
+    """Facts on how much of the strongest datum the model makes at the same place, and a note where that is under 80 %."""
+    at = int(np.argmax(np.abs(plan.value)))
+    observed, made = float(plan.value[at]), float(predicted[at])
+    share, error = made / observed, float(np.broadcast_to(sigma, plan.value.shape)[at])
+    facts = {"peak_explained": Quantity(100 * share, "%", "share of the strongest anomaly that the model explains")}
+    if plan.cut is not None:
+        facts["peak_cut"] = Quantity(100 * plan.cut, "%", "share of the strongest value lost to averaging")
+    if share >= EXPLAINED:
+        return facts, []
+    said = f"the model makes {made:.4g} of the {observed:.4g} {unit} of the strongest anomaly ({100 * share:.0f} %)"
+    off = abs(observed - made) / error
+    if off <= 2:
+        return facts, [f"{said}: what is left is {off:.2g} errors of {error:.3g} {unit}; a smaller error would explain more"]
+    finer = "" if plan.cut is None else ", and smaller cells on data cut to the anomaly (crop_map),"
+    more = f"a smaller error{finer} would make more of it"
+    return facts, [f"{said}: {off:.2g} errors of {error:.3g} {unit} are left unexplained there, whatever phi_d/N says of all data; {more}"]
 
 
 def anomaly_width(x: Array, y: Array, value: Array, spacing: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from moho.agent.registry import Cost, tool
 from moho.agent.tools.earthquakes import split
 from moho.errors import Refusal
-from moho.survey import Array, Gather, Report
+from moho.survey import Array, Data, Gather, Table, noun
 from moho.units import Quantity, Seconds, Velocity
 
 LEAST_RISE = 2.0  # ratio of amplitudes, one period after to two before, of an onset worth looking at
@@ -53,14 +53,17 @@ def pick_first_breaks(
     slowest: Annotated[Velocity, "lowest velocity of a first arrival"] = 150.0,
     fastest: Annotated[Velocity, "highest velocity of a first arrival"] = 8000.0,
     latest: Annotated[Seconds, "time after which no first break is looked for"] | None = None,
-) -> Report:
-    """First-break times of shot gathers, s, with an uncertainty each; the arrays are what refraction_tomography takes.
+) -> Table:
+    """A table of the first-break times of shot gathers, s, with an uncertainty each, in metres and seconds: what refraction_tomography takes.
 
     Candidates are the peaks of the energy ratio, one dominant period after to two before, at times that offset and the two velocities
     allow. The first candidate is taken, then the one nearest to the line through up to four neighbours on either side; what is more than
     a period off that line is left out. The onset is where Maeda's AIC is least. A zero-phase source, a vibrator's or a Ricker, is timed at
     its "peak" or "trough". Uncertainty: width of the AIC minimum (half a sample for a peak), scatter about the neighbours and half a sample.
     """
+    if not isinstance(gather, Gather):
+        held = noun(type(gather)) if isinstance(gather, Data) else repr(gather)[:60]
+        raise TypeError(f"pick_first_breaks needs shot gathers; this is {held}")
     if not slowest < fastest:
         raise ValueError(f"need slowest < fastest, got {slowest:g} and {fastest:g} m/s")
     if gather.angle is not None or (gather.shot is None and gather.source_x is None):
@@ -96,10 +99,10 @@ def pick_first_breaks(
     trace = np.array([pick.trace for pick in found])
     times, errors = np.array([pick.time for pick in found]), np.array([pick.error for pick in found])
     offset = np.asarray(gather.offset, float)[trace]
-    arrays: dict[str, Array] = {"trace": trace, "shot": np.asarray(shots)[trace], "offset": offset, "time": times, "uncertainty": errors}
+    columns: dict[str, Array] = {"trace": trace, "shot": np.asarray(shots)[trace], "offset": offset, "time": times, "uncertainty": errors}
     for name in ("source_x", "receiver_x", "source_depth", "receiver_depth"):
         if (held := getattr(gather, name)) is not None:
-            arrays[name] = np.asarray(held, float)[trace]
+            columns[name] = np.asarray(held, float)[trace]
     if gather.source_x is None or gather.receiver_x is None:
         notes.append("no source and receiver positions: these picks have offsets only, and no tomography can take them")
     if gone:
@@ -121,7 +124,7 @@ def pick_first_breaks(
         "time_range": Quantity([float(f"{t:.6g}") for t in (times.min(), times.max())], "s", "first-break time range"),
         "uncertainty": Quantity(float(f"{1000 * np.median(errors):.4g}"), "ms", "median pick uncertainty"),
         "period": Quantity(float(f"{1000 * period:.4g}"), "ms", "dominant period"),
-        "shots": Quantity(len(np.unique(arrays["shot"])), "", "shots picked"),
+        "shots": Quantity(len(np.unique(columns["shot"])), "", "shots picked"),
     }
     if far.sum() >= FEWEST and np.ptp(offset[far]) > 0:
         slope = float(np.polyfit(offset[far], times[far], 1)[0])
@@ -131,9 +134,10 @@ def pick_first_breaks(
     some = some[:SHOWN]
     last = min(data.shape[1], int((times.max() - gather.t0) / gather.dt + 6 * period / gather.dt))
     peak = np.maximum(np.abs(data[some, :last]).max(axis=1, keepdims=True), 1e-30)
-    arrays |= {"shown": some, "section": (data[some, :last] / peak).astype(np.float32), "begin": np.array([gather.t0, gather.dt])}
+    section = (data[some, :last] / peak).astype(np.float32)
+    view = {"first_breaks": event, "shown": some, "section": section, "begin": np.array([gather.t0, gather.dt])}
     title = f"first breaks of {gather.title or 'the shots'}"
-    return Report(title=title, facts=facts, notes=tuple(notes), arrays=arrays, drawing="first_breaks", labels={"event": event})
+    return Table(title=title, facts=facts, notes=tuple(notes), columns=columns, view=view)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _windowed(
         if inlines != (None, None):
             raise ValueError("a section has no inlines; its CDPs are limited by first_crossline and last_crossline")
         columns = _between(np.asarray(cube.numbers), crosslines, "CDP")
-        rows = _between(cube.times, (top, base), "sample", 0.25 * cube.dt)
+        rows = _between(cube.times, (top, base), "sample", 0.25 * cube.dt, _unit(cube.domain))
         _small_enough((1, len(columns), len(rows)), cube.title)
         data = np.asarray(cube.data, np.float32)[np.ix_(columns, rows)][None]
         bins: tuple[float | None, float | None] = (None, cube.dx)
@@ -138,7 +138,7 @@ def _windowed(
     lines, across = (np.arange(first, last + 1, step) for first, last, step in (cube.inline, cube.crossline))
     lines, across = lines[_between(lines, inlines, "inline")], across[_between(across, crosslines, "crossline")]
     times = cube.t0 + cube.dt * np.arange(cube.samples)
-    rows = _between(times, (top, base), "sample", 0.25 * cube.dt)
+    rows = _between(times, (top, base), "sample", 0.25 * cube.dt, _unit(cube.domain))
     _small_enough((len(lines), len(across), len(rows)), cube.title)
     data = np.zeros((len(lines), len(across), len(rows)), np.float32)
     for i, number in enumerate(lines):
@@ -150,16 +150,23 @@ def _windowed(
     return _checked(_Window(data, lines, across, times[rows], cube.domain, sides, True, ()))
 
 
-def _between(values: Array, limits: tuple[float | None, float | None], what: str, slack: float = 0.0) -> Array:
-    """Indices of the values between the limits; Refusal with the range there is."""
+def _between(values: Array, limits: tuple[float | None, float | None], what: str, slack: float = 0.0, unit: str = "") -> Array:
+    """Indices of the values between the limits; Refusal with the range there is. Samples go from `top` to `base`, in `unit`."""
     low = values.min() if limits[0] is None else limits[0]
     high = values.max() if limits[1] is None else limits[1]
+    if low > high and unit:
+        raise ValueError(f"top must be above base: got {low:g}{unit} for the top of the window and {high:g}{unit} for its base")
     if low > high:
         raise ValueError(f"the first {what} must not exceed the last, got {low:g} and {high:g}")
     found = np.flatnonzero((values >= low - slack) & (values <= high + slack))
     if not len(found):
-        raise Refusal("E_DATA", f"no {what} lies from {low:g} to {high:g}; the data run from {values.min():g} to {values.max():g}.")
+        raise Refusal("E_DATA", f"no {what} lies from {low:g} to {high:g}{unit}; the data run from {values.min():g} to {values.max():g}{unit}.")
     return found
+
+
+def _unit(domain: str) -> str:
+    """Unit of the vertical axis, after a number."""
+    return " s" if domain == "time" else " m"
 
 
 def _small_enough(shape: tuple[int, int, int], title: str) -> None:
@@ -197,7 +204,9 @@ def _seed(window: _Window, inline: int | None, crossline: int | None, time: floa
     for name, value, axis in axes:
         assert value is not None
         if not axis.min() <= value <= axis.max():
-            words = f"the seed's {name} {value:g} lies outside the window, {axis.min():g} to {axis.max():g}."
+            unit = _unit(window.domain) if name == "time" else ""
+            called = "depth" if name == "time" and window.domain != "time" else name
+            words = f"the seed's {called} of {value:g}{unit} lies outside the window, {axis.min():g} to {axis.max():g}{unit}."
             raise Refusal("E_PHYSICS", words, "Give a seed inside.")
         place.append(int(np.abs(axis - value).argmin()))
     return place[0], place[1], place[2]
@@ -292,7 +301,7 @@ def _body(chaos: Array, live: Array, level: float, scale: int, seed: tuple[int, 
         near = parts[tuple(slice(max(0, s - 2), s + 3) for s in seed)]
         found = np.bincount(near[near > 0].ravel()) if (near > 0).any() else np.zeros(0, int)
         if not len(found):
-            place = f"{window.crosslines[seed[1]]}, {window.z[seed[2]]:g}"
+            place = f"{'crossline' if window.three else 'CDP'} {window.crosslines[seed[1]]}, {window.z[seed[2]]:g}{_unit(window.domain)}"
             words = f"the seed at {place} has a chaos of {chaos[seed]:.3f}, not {level:.3f}: it is layered there."
             raise Refusal("E_PHYSICS", words, "Seed inside the body, or lower the threshold.")
         chosen = int(found.argmax())

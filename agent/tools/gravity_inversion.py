@@ -19,6 +19,7 @@ from moho.agent.tools.block_model import (
     Plan,
     buried_block,
     centre_of,
+    explained,
     is_magnetic,
     model_of,
     planned,
@@ -30,8 +31,9 @@ from moho.agent.tools.block_model import (
 from moho.agent.tools.potential_fields import GRAVITATION
 from moho.errors import Refusal
 from moho.survey import Array, Blocks, Gravity, Grid, Magnetics
-from moho.units import Count, Degrees, DensityContrast, Depth, Inclination, Metres, MilliGal, NanoTesla, Position, Quantity
+from moho.units import Count, Degrees, DensityContrast, Depth, Inclination, Metres, MilliGal, NanoTesla, Position, Quantity, as_length, show
 
+LARGEST = 10_000.0  # kg/m3, of a contrast: the bounds of its unit
 # (exponent of SimPEG's depth weights, smoothing length in cells); the first is the model handed over. SimPEG weights the
 # square of the model by depth^-(exponent/2). 2.5 and BODY were chosen on four buried blocks, where 2 lay too shallow and 3 too
 # deep. On 24 other random blocks (2 km survey, 100 m cells, 0.02 mGal): depth within a cell 21 times, mass of the body within
@@ -42,6 +44,7 @@ MEMBERS = ((2.5, 1.0), (2.0, 1.0), (3.5, 1.0), (2.5, 4.0))
 
 def _cost(data: Gravity | Magnetics | Grid, error: float | None = None, cell: float | None = None, depth: float | None = None, **field: Any) -> Cost:
     plan = planned(data, cell, depth)
+    plan.check_memory()
     return Cost(plan.seconds(len(MEMBERS)) * (2.0 if is_magnetic(data) else 1.0), plan.bytes)
 
 
@@ -115,12 +118,20 @@ def gravity_mag_3d(
     mesh, sensitivity = _sensitivity(plan)
     members = [_solve(plan, mesh, sensitivity, sigma, exponent, length) for exponent, length in MEMBERS]
     contrast, predicted, misfit = members[0]
+    extreme = float(contrast.flat[int(np.argmax(np.abs(contrast)))])
+    if abs(extreme) > LARGEST:
+        said = f"the model reaches a contrast of {extreme:.0f} kg/m3, and no rock or ore differs by more than {LARGEST:g} kg/m3."
+        reach = show(float(f"{float(np.abs(plan.value).max()):.4g}"))
+        cause = f"the error ({sigma:.3g} mGal) is too small or cells of {as_length(plan.cell)} do not suit the data"
+        raise Refusal("E_PHYSICS", said, f"The anomaly reaches {reach} mGal: are the data in microgal? Else {cause}.")
     z, y, x = plan.edges
     centres = [centre_of(values, x, y, z) for values, _, _ in members]
     depths = [centre[2] for centre in centres]
     body, bodies = strongest_body(contrast, BODY)
     mass = float(contrast[body].sum() * plan.cell**3)
     total = _mass_from_data(plan, centres[0])
+    peak, said_ = explained(plan, predicted, sigma, "mGal")
+    notes += said_
     if abs(misfit - 1) > 0.1:
         why = "the error is too small for this mesh" if misfit > 1 else "the error is too large for these data"
         notes.append(f"phi_d/N ended at {misfit:.2f}: {why}")
@@ -149,6 +160,7 @@ def gravity_mag_3d(
         "misfit": Quantity(misfit, "", "misfit phi_d/N"),
         "error": Quantity(float(sigma), "mGal", "error of a datum"),
         "rms": Quantity(float(np.sqrt(np.mean((predicted - plan.value) ** 2))), "mGal", "rms misfit"),
+        **peak,
         "data": Quantity(len(plan.x), "", "data"),
         "cells": Quantity(math.prod(plan.shape), "", "cells"),
         "cell": Quantity(plan.cell, "m", "cell size"),

@@ -189,7 +189,7 @@ def blind_well_test(
             facts[f"within_{short}"] = Quantity(round(float(np.mean(inside)), 4), "", f"mean blind correlation between the tops all share, {name}")
     words = "mean blind correlation where another well is logged in the same layer"
     facts["logged_after"] = Quantity(round(float(np.mean([score for score, _ in held])), 4), "", f"{words}, {last}")
-    listed = f": {', '.join(common[:8])}{' ...' if len(common) > 8 else ''}" if common else ""
+    listed = f": {', '.join(common[:8])}{f' and {len(common) - 8} more' if len(common) > 8 else ''}" if common else ""
     notes = [f"below {low_frequency:g} Hz; {len(common)} tops shared by all{listed}"]
     unshot = [called(well) for well in wells if well.checkshot_time is None]
     notes.append("the blind well gives its tops and no log; times by each well's own " + ("checkshots or sonic" if unshot else "checkshots"))

@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from moho.agent.tools.block_model import BODY, Plan, centre_of, model_of, planned, scatter_of, smoothness, strongest_body, tensor_mesh
+from moho.agent.tools.block_model import BODY, Plan, centre_of, explained, model_of, planned, scatter_of, smoothness, strongest_body, tensor_mesh
 from moho.agent.tools.magnetics import degrees_of, main_field, when
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Blocks, Grid, Magnetics
-from moho.units import Quantity
+from moho.units import Quantity, as_length, show
 
 # (exponent of SimPEG's depth weights, smoothing length in cells); the first is the model handed over. On 11 random buried blocks
 # (2 km survey, 100 m cells, 2 nT, inclinations from -60 to 80) the depths for 2.5 and 4 enclosed the true one 11 times, and that
 # between 3 and 3.5 was within a cell 11 times; these are the blocks that the exponents were chosen on.
 MEMBERS = ((3.25, 1.0), (2.5, 1.0), (4.0, 1.0), (3.25, 3.0))
+LARGEST = 20.0  # SI, of a susceptibility: the most that a forward model takes
 SHARE = 0.05  # of each value that its error is, at least, where none is given: what the mesh cannot make goes with the value
 STEPS = 150  # of the quasi-Newton search for one trade-off
 CLOSE = 0.03  # phi_d/N this near to 1 ends the search for the trade-off
@@ -53,11 +54,18 @@ def invert(
     model, predicted, misfit = members[0]
     if float(model.max()) <= 0:
         raise Refusal("E_PHYSICS", "no positive susceptibility explains these data: the magnetisation is not induced, or the field is wrong.")
+    if float(model.max()) > LARGEST:
+        high = f"the model reaches a susceptibility of {model.max():.3g} SI, and no rock or ore has more than {LARGEST:g} SI."
+        reach = show(float(f"{largest:.4g}"))
+        cause = f"the error ({floor:.3g} nT) is too small or cells of {as_length(plan.cell)} do not suit the data"
+        raise Refusal("E_PHYSICS", high, f"The anomaly reaches {reach} nT in a field of {field[0]:.0f} nT: are the units right? Else {cause}.")
     z, y, x = plan.edges
     centres = [centre_of(values, x, y, z) for values, _, _ in members]
     depths = [centre[2] for centre in centres]
     body, bodies = strongest_body(model, BODY)
     volume = float(model[body].sum() * plan.cell**3)
+    peak, said_ = explained(plan, predicted, sigma, "nT")
+    notes += said_
     if abs(misfit - 1) > 0.1:
         why = "no positive, induced model on this mesh fits better" if misfit > 1 else "the error is too large for these data"
         notes.append(f"phi_d/N ended at {misfit:.2f}: {why}")
@@ -83,6 +91,7 @@ def invert(
         "misfit": Quantity(misfit, "", "misfit phi_d/N"),
         "error": Quantity(float(floor), "nT", "error of a datum" + (f", with {100 * share:g} % of its value" if share else "")),
         "rms": Quantity(float(np.sqrt(np.mean((predicted - plan.value) ** 2))), "nT", "rms misfit"),
+        **peak,
         "inclination": Quantity(field[1], "deg", "inclination of the inducing field"),
         "declination": Quantity(field[2], "deg", "declination of the inducing field, from grid north"),
         "intensity": Quantity(field[0], "nT", "strength of the inducing field"),

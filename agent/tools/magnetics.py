@@ -191,7 +191,7 @@ def igrf_anomaly(stations: Magnetics, date: Annotated[str, "date of the survey"]
         "make the lines of {stations} agree where they cross",
         "pls adjust the flight lines {stations} to tie {tie_lines}",
     ),
-    reference="Luyendyk 1997, Processing of airborne magnetic data, AGSO J. Australian Geology & Geophysics 17; Foster et al. 1970, J. Geophys. Res. 75",
+    reference="Luyendyk 1997, Processing of airborne magnetic data, AGSO J. Australian Geology & Geophysics 17; Foster et al. 1970, JGR 75",
     truth="planted offsets of 15 nT (standard deviation): the levelled field within 2 nT of the truth, crossings from over 9 to under 0.6 nT",
 )
 def level_lines(

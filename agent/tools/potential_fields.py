@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
+from moho.agent.guard import free_memory
 from moho.agent.registry import Cost, tool
 from moho.agent.tools.spectrum import Spectrum, good_length, metric
 from moho.agent.tools.surfaces import Splines, block_means, decluster, fit_trend, held_out, merge, near_stations, not_constant, project
@@ -247,8 +248,17 @@ def _window(edges: Array) -> tuple[int, int]:
 
 def _grid_cost(stations: Gravity | Magnetics, spacing: float, degree: int | None = None) -> Cost:
     east, north = stations.coordinates()
+    known = np.isfinite(east) & np.isfinite(north)
+    if not known.any():
+        return Cost(1.0)
+    east, north = east[known], north[known]
     scale = 111_195.0 if stations.geographic else 1.0
-    cells = float(np.ptp(east[np.isfinite(east)]) * np.ptp(north[np.isfinite(north)]) * scale**2 / spacing**2)
+    width, length = float(np.ptp(east)) * scale, float(np.ptp(north)) * scale
+    if stations.geographic:
+        width *= math.cos(math.radians(float(np.mean(north))))
+    cells = width * length / spacing**2
+    if cells > 1.1 * CELLS or 80 * cells > 0.6 * free_memory():
+        raise _too_many(spacing, width, length, cells, 80 * cells)
     return Cost(1 + 4e-4 * len(east) + 3e-5 * cells, 80 * cells + 500.0 * len(east))
 
 
@@ -303,12 +313,7 @@ def grid_trend(stations: Gravity | Magnetics, spacing: Metres, degree: Degree | 
     north = spacing * np.arange(math.floor(y.min() / spacing), math.ceil(y.max() / spacing) + 1)
     cells = len(east) * len(north)
     if cells > CELLS:
-        fits = spacing * math.sqrt(cells / CELLS) * 1.01
-        raise Refusal(
-            "E_LIMIT",
-            f"a spacing of {spacing:g} m needs {cells / 1e6:.4g} million nodes ({8 * cells / 1e9:.3g} GB); the limit is {CELLS / 1e6:g} million.",
-            f"{_round_up(fits):g} m or more fits.",
-        )
+        raise _too_many(spacing, width, length, cells, 8.0 * cells)
     try:
         area = float(ConvexHull(np.column_stack([x - x.mean(), y - y.mean()])).volume)
     except QhullError as error:
@@ -771,6 +776,15 @@ def _gradient_facts(gradient: tuple[float, float], unit: str) -> dict[str, Quant
 def _peak(grid: Grid, values: Array) -> dict[str, Quantity]:
     row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
     return {"peak": Quantity([float(grid.x[column]), float(grid.y[row])], "m", "easting and northing of the largest value")}
+
+
+def _too_many(spacing: float, width: float, length: float, nodes: float, size: float) -> Refusal:
+    """What is said of a spacing (m) that makes more nodes than a grid may have, or than fit the memory; `size` in bytes."""
+    fits = spacing * math.sqrt(max(nodes / CELLS, size / (0.6 * free_memory()))) * 1.05
+    area = f"{width / 1000:.4g} by {length / 1000:.4g} km"
+    said = f"a spacing of {spacing:g} m (a bare number is metres) needs {nodes / 1e6:.4g} million nodes over {area}, {size / 2**30:.3g} GiB"
+    limit = f"the limit is {CELLS / 1e6:g} million nodes and 60 % of the free memory, {0.6 * free_memory() / 2**30:.3g} GiB."
+    return Refusal("E_LIMIT", f"{said}; {limit}", f"{as_length(_round_up(fits))} or more fits.")
 
 
 def _round_up(value: float) -> float:

@@ -20,6 +20,7 @@ from moho.volumes import Block, trace_by_trace, with_neighbours
 
 FAULT_SECONDS = 2.0  # a million samples, at the usual scale
 UPRIGHT = 3.0  # deg from the vertical, as drawn: a fault, or the shadow of one in time
+SHOWN = 1000  # traces of the section kept for the drawing of a horizon
 BLOCK = 32  # traces worked on together: 500 samples of them fit a processor's cache
 
 
@@ -162,31 +163,34 @@ def track_horizon(
     number = np.flatnonzero(kept)
     dip = float(np.polyfit(number, track[kept], 1)[0]) if len(number) > 1 else 0.0
     weakest, least = int(number[confidence[kept].argmin()]), int(number[alike[kept].argmin()])
-    ended = [i for i, reached in ((int(number[0]) - 1, number[0] == 0), (int(number[-1]) + 1, number[-1] == count - 1)) if not reached]
+    ended = int(number[0]) - 1 if number[0] > 0 else None, int(number[-1]) + 1 if number[-1] < count - 1 else None
     facts = {
         "time_range": Quantity([round(float(track[kept].min()), 6), round(float(track[kept].max()), 6)], "s", "horizon time range"),
         "mean_time": Quantity(round(float(track[kept].mean()), 6), "s", "mean horizon time"),
         "tracked": Quantity(round(100 * float(kept.mean()), 3), "%", "share of the traces tracked"),
         "dip": Quantity(round(1000 * dip, 5), "ms/trace", "mean dip of the horizon, positive down towards the last trace"),
         "seed_time": Quantity(round(float(track[seed]), 6), "s", "seed time after snapping"),
-        "confidence": Quantity(round(float(confidence[kept].mean()), 4), "", "mean correlation between neighbouring traces"),
-        "seed_correlation": Quantity(round(float(alike[kept].mean()), 4), "", "mean correlation with the waveform of the seed"),
+        "confidence": Quantity(round(float(confidence[kept].mean()), 4), "", "correlation between neighbouring traces, mean over the traces tracked"),
+        "seed_correlation": Quantity(round(float(alike[kept].mean()), 4), "", "correlation with the waveform of the seed, mean over those tracked"),
         "lowest_correlation": Quantity(round(float(alike[least]), 4), "", "lowest correlation with the waveform of the seed"),
         "lowest_cdp": Quantity(int(line.numbers[least]), "", "CDP of the lowest correlation with the seed"),
+        "tracked_cdps": Quantity([int(line.numbers[i]) for i in number[[0, -1]]], "", "first and last CDP tracked"),
     }
-    if ended:
-        facts["broken_at"] = Quantity([int(line.numbers[i]) for i in ended], "", "CDP from which the horizon is not tracked")
+    for edge, beyond in zip(("before", "after"), ended, strict=True):
+        if beyond is not None:
+            facts[f"broken_{edge}"] = Quantity(int(line.numbers[beyond]), "", f"nearest CDP not tracked, {edge} the horizon")
     if line.dx:
         facts["gradient"] = Quantity(round(1e6 * dip / line.dx, 5), "ms/km", "mean dip of the horizon over distance")
     more = [words]
     if confidence[weakest] < 0.6:
-        more.append(f"weakest correlation {confidence[weakest]:.2f} at CDP {int(line.numbers[weakest])}: look there for a fault or a jump of event")
+        place = f"{confidence[weakest]:.2f} at CDP {int(line.numbers[weakest])} (mean over the traces {confidence[kept].mean():.2f})"
+        more.append(f"correlation between neighbouring traces is lowest, {place}: look there for a fault or a jump of event")
     if len(number) < count:
         span = [int(n) for n in line.numbers[number[[0, -1]]]]
         why = "neighbours no longer match, or a trace is dead"
-        gone = [int(line.numbers[i]) for i in ended]
-        where = f"it broke at CDP {' and '.join(map(str, gone))}" if gone else "traces between them are left out"
-        more.append(f"tracked from CDP {span[0]} to {span[1]}; {where}: {why}")
+        gone = [int(line.numbers[i]) for i in ended if i is not None]
+        where = f"not at CDP {' nor at '.join(map(str, gone))} and beyond" if gone else "traces between them are left out"
+        more.append(f"tracked from CDP {span[0]} to {span[1]}, {where}: {why}")
     if alike[least] < 0.5:
         place = f"{alike[least]:.2f} at CDP {int(line.numbers[least])}"
         more.append(f"the waveform is no longer the seed's: correlation {place}, {alike[kept].mean():.2f} on average; it may be another event there")
@@ -205,7 +209,17 @@ def track_horizon(
         x=line.x,
         y=line.y,
         confidence=alike,
+        view={"section": _about(line, data, track)},
     )
+
+
+def _about(line: Seismic, data: Array, track: Array) -> dict[str, Any]:
+    """For the drawing: the section about the horizon, a tenth of a second or its own relief to either side, at most SHOWN traces."""
+    room = max(0.1, 0.5 * float(np.nanmax(track) - np.nanmin(track)))
+    first = int(np.searchsorted(line.times, float(np.nanmin(track)) - room))
+    last = int(np.searchsorted(line.times, float(np.nanmax(track)) + room))
+    step = -(-len(data) // SHOWN)
+    return {"cdp": line.numbers[::step].copy(), "time": line.times[first:last].copy(), "data": data[::step, first:last].astype(np.float32)}
 
 
 @tool(
@@ -265,6 +279,8 @@ def fault_likelihood(line: Seismic | Volume, scale: Annotated[Count, "smoothing 
     if sticks:
         number, _, at, middles, leans, lengths = zip(*sticks[:8], strict=True)
         unit = "s" if line.domain == "time" else "m"
+        if len(sticks) > 8:
+            notes = (f"the 8 strongest of {len(sticks)} faults are listed, and {len(sticks) - 8} more were found", *notes)
         if isinstance(line, Volume):
             facts["fault_line"] = Quantity(list(number), "", f"{line.sorting} of the strongest faults")
         facts["fault_cdp"] = Quantity([round(value) for value in at], "", "CDP of the strongest faults at their middle")

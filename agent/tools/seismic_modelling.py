@@ -15,6 +15,8 @@ from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Seismic, Well
 from moho.units import Hertz, Quantity, Seconds
 
+MAST = 100.0  # m: no rig at sea has its kelly bushing higher above the water
+USUAL_GAP = 30.0  # m, of a rig at sea
 # kg/m2/s for one of the unit; loggers spell it in their own ways
 IMPEDANCE_UNITS = {
     "kg/m2/s": 1.0, "kg/m2s": 1.0, "kg/(m2s)": 1.0, "kg/(m2.s)": 1.0, "kg/m^2/s": 1.0, "m/s*kg/m3": 1.0, "(m/s)*(kg/m3)": 1.0, "kg/m3*m/s": 1.0,
@@ -126,7 +128,8 @@ def impedance_in_time(well: Well) -> tuple[Array, Array, Array, tuple[str, ...]]
 def two_way_time(well: Well) -> tuple[Array, str]:
     """((sample,) s two-way time of every depth of the well, where it comes from).
 
-    With checkshots the integrated sonic follows them: its drift against the shots is taken out, linear between them.
+    With checkshots the integrated sonic follows them: its drift against the shots is taken out, linear between them; the ends of
+    the logs lie on the straight line between the shots about them. Without, time is zero at the seismic datum as far as it is known.
     """
     slowness = _slowness(well)
     down = vertical(well)
@@ -143,9 +146,25 @@ def two_way_time(well: Well) -> tuple[Array, str]:
         raise Missing("well", f"{_name(well)} has neither checkshots nor a sonic log to turn depth into time; it holds {held}.")
     assert slowness is not None
     top = float(np.nanmean(slowness[np.isfinite(slowness)][:200]))
-    start = 2 * down[0] * top
-    words = f"no checkshots: time is the integrated sonic, with {1 / top:.0f} m/s from depth 0 to the first sample: expect a shift against seismic"
-    return start + integrated, words
+    zero, where = _datum(well)
+    start = 2 * (down[0] - (zero or 0.0)) * top
+    words = f"no checkshots: time is the integrated sonic, with {1 / top:.0f} m/s from {where} to the first sample at {start:.4g} s"
+    if zero is None:
+        words += f"; every 10 m between that zero and the datum of the seismic make the times {20000 * top:.3g} ms late"
+        words += f" ({2000 * USUAL_GAP * top:.2g} ms for the {USUAL_GAP:g} m of a usual rig at sea)"
+    return start + integrated, f"{words}: expect a shift against seismic"
+
+
+def _datum(well: Well) -> tuple[float | None, str]:
+    """(m of the depths at which time is zero, None where nothing says; where that is, in words)."""
+    if well.reference == "TVDSS":
+        return 0.0, "depth 0, the datum of the depths,"
+    gap, source = well.air_gap, "kelly bushing of the log header"
+    if gap is None and well.track is not None:
+        gap, source = 0.0 - _zero_of(well.track), "track"
+    if gap is None or not 0 < gap <= MAST:
+        return None, "depth 0, whose height above sea level is not known,"
+    return gap, f"mean sea level (on land the ground), {gap:.4g} m below the zero of depth ({source}),"
 
 
 def vertical(well: Well, depth: Array | None = None) -> Array:
@@ -154,9 +173,15 @@ def vertical(well: Well, depth: Array | None = None) -> Array:
     if well.track is None or well.reference != "MD":
         return depth
     md, down = well.track[:, 3], well.track[:, 2]
-    zero = down[0] - md[0] if md[0] > 0 else np.interp(0.0, md, down)
+    zero = _zero_of(well.track)
     beyond = np.minimum(depth - md[0], 0.0) + np.maximum(depth - md[-1], 0.0)  # as if vertical
     return np.asarray(np.interp(depth, md, down) - zero + beyond)
+
+
+def _zero_of(track: Array) -> float:
+    """Depth below the track's datum (m) where measured depth is zero; vertical above the first station."""
+    md, down = track[:, 3], track[:, 2]
+    return float(down[0] - md[0]) if md[0] > 0 else float(np.interp(0.0, md, down))
 
 
 def sonic_time(well: Well) -> tuple[Array, Array] | None:
@@ -175,13 +200,17 @@ def _from_checkshots(depth: Array, z: Array, t: Array, integrated: Array | None)
     if integrated is None:
         return straight, words + ", linear between them"
     within = (z >= depth[0]) & (z <= depth[-1])
-    if within.sum() < 2:
+    ends = np.array([end for end in (depth[0], depth[-1]) if z[0] < end < z[-1] and not np.any(z == end)])
+    knots = np.concatenate([z[within], ends])
+    if len(knots) < 2:
         return straight + 0 * integrated, words + ", linear between them"
-    sonic = np.interp(z[within], depth, integrated)
-    corrected = integrated + np.interp(depth, z[within], t[within] - sonic)
+    order = np.argsort(knots, kind="stable")
+    knots, times = knots[order], np.concatenate([t[within], np.interp(ends, z, t)])[order]
+    sonic = np.interp(knots, depth, integrated)
+    corrected = integrated + np.interp(depth, knots, times - sonic)
     if np.any(np.diff(corrected) <= 0):
         return straight, words + ", linear between them (the sonic disagrees with them)"
-    drift = np.ptp(t[within] - sonic) * 1000
+    drift = np.ptp(times - sonic) * 1000
     return corrected, f"{words}; the sonic, calibrated to them, fills in between (its drift was {drift:.1f} ms)"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from moho.agent.registry import tool
-from moho.columns import FACTORS, GRAVITY, check_values, per_foot, role
+from moho.columns import FACTORS, GRAVITY, check_anomaly, check_values, per_foot, role
 from moho.errors import Missing, Refusal
 from moho.survey import UNKNOWN, Array, Catalogue, Data, Gravity, Grid, Magnetics, Picks, Report, Table
 from moho.units import Quantity, convert
@@ -121,6 +121,7 @@ def assign_columns(
         raise Refusal("E_DATA", f"no row of {len(good)} has {names[0]}, {names[1]} and {names[2]} together.")
     if not good.all():
         notes.append(f"{int((~good).sum())} of {len(good)} rows without value or coordinates were left out")
+    check_anomaly(values, quantity, stated, names[0], "with the argument unit, e.g. unit uGal")
     _believable(values[good], quantity, house, stated)
     check_values(values, quantity, house, names[0])  # its rows are those of the table
     values, place = values[good], {key: array[good] if isinstance(array, np.ndarray) else array for key, array in place.items()}

@@ -7,7 +7,8 @@ weight is set by the error of the picks. Starting models come from `velocity_mod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,15 +18,22 @@ from moho.agent.registry import Cost, tool
 from moho.agent.tools.velocity_models import Plane, plane
 from moho.agent.tools.wave_modelling import arrivals
 from moho.errors import Missing, Refusal
-from moho.survey import Array, Report, Seismic, Table
+from moho.survey import Array, Data, Report, Seismic, Table, noun
 from moho.units import Count, Metres, Quantity, Seconds, convert
 
 ITERATIONS = 12  # at most
 FLAT = 0.25  # of the receiver spacing: the most by which sources and receivers may leave a straight line
 SMOOTHER = 0.5  # the smoothing weight of one iteration over that of the one before, until the picks are fitted
 VERTICAL = 0.3  # weight of smoothness downwards over that along the line
-COLUMNS = 150  # of a grid chosen here
-STEEP = (150.0, 9000.0)  # m/s, what a model may reach
+COLUMNS = 240  # of a grid chosen here, at most
+LAYER = 6  # nodes at least over the shallow layer of a grid chosen here
+GAIN = 0.97  # of the misfit: a rougher model that still misses the picks must do better than this to take the place of a smoother one
+FITTED = 0.95  # chi2 from here to 1 is near enough
+KNOTS = 24  # of the mean curve of time over offset
+STEEP = (150.0, 9000.0)  # m/s, what a model may reach at all
+WITHIN = (0.5, 1.5)  # of the slowest and the fastest apparent velocity of the picks: what a model may reach
+TIME_UNITS = {"s": "s", "sec": "s", "seconds": "s", "ms": "ms", "msec": "ms", "milliseconds": "ms"}  # at the end of a column's name
+LENGTH_UNITS = {"m": "m", "metres": "m", "meters": "m", "km": "km", "cm": "cm", "ft": "ft", "feet": "ft"}
 # what spreadsheets call the columns, most usual first
 NAMES = {
     "source": ("source_x", "sx", "shot_x", "source", "shot", "shotpoint", "sp", "src", "xs", "s"),
@@ -75,10 +83,16 @@ def refraction_tomography(
     """The smoothest P velocity model whose first arrivals fit the picks to their error.
 
     Positions are metres along a straight line; elevations that leave it by over a quarter of the receiver spacing are refused. Sources and
-    receivers are at the surface unless columns source_depth and receiver_depth say otherwise. A Report's own uncertainties weigh its picks.
+    receivers are at the surface unless columns source_depth and receiver_depth say otherwise. A column of uncertainties weighs the picks; units are
+    read from the ends of the columns' names (_km, _ft, _ms).
     Each step minimises |W (t - t(m))|^2 + lambda^2 |R m|^2 over slowness by LSQR, with R the first differences of slowness
     along the line and, at 0.3 of the weight, downwards; lambda halves from step to step until chi2 is 1.
     """
+    if not isinstance(picks, (Table, Report)):
+        held = noun(type(picks)) if isinstance(picks, Data) else repr(picks)[:60]
+        raise TypeError(f"refraction_tomography needs a table of first-arrival times, as pick_first_breaks makes it; this is {held}")
+    from scipy.ndimage import maximum_filter
+
     data = _picks(picks, source, receiver, time, unit)
     notes = list(data.notes)
     sigma = error
@@ -91,8 +105,13 @@ def refraction_tomography(
         notes.append(f"pick errors as the picks say, {1000 * data.uncertainty.min():.3g} to {1000 * data.uncertainty.max():.3g} ms")
     ground, words = _ground(data, start, spacing, depth)
     notes += words
+    slowest, fastest = _bounds(data)
+    held = min(slowest, float(ground.values.min())), max(fastest, float(ground.values.max()))
+    wider = ", widened to the starting model's" if held != (slowest, fastest) else ""
+    said = f"{WITHIN[0]:g} times the slowest to {WITHIN[1]:g} times the fastest apparent velocity of the picks"
+    notes.append(f"velocities held within {held[0]:.3g} and {held[1]:.4g} m/s: {said}{wider}")
     each = data.uncertainty if error is None and data.uncertainty is not None else np.full(len(data.time), sigma)
-    problem = _Problem(data, ground, each)
+    problem = _Problem(data, ground, each, held)
     slowness, chi, counts = 1 / ground.values, list[float](), list[int]()
     weight, settled, best = 0.0, False, None
     before, begin = slowness, None
@@ -109,7 +128,7 @@ def refraction_tomography(
         begin = float(np.sqrt(np.mean(residual**2))) if begin is None else begin
         if best is None or _better(misfit, best[0]):
             best = misfit, slowness, matrix, weight
-        if step == iterations or (settled and step > 2 and abs(chi[-1] - chi[-2]) < 0.02 * chi[-2]):
+        if step == iterations or (settled and step > 2 and (FITTED <= misfit <= 1.0 or abs(chi[-1] - chi[-2]) < 0.02 * chi[-2])):
             break
         if not weight:
             weight = problem.first_weight(matrix, slowness)
@@ -122,9 +141,12 @@ def refraction_tomography(
     assert best is not None
     misfit, slowness, matrix, weight = best
     residual, matrix = problem.linearised(slowness)
+    title = f"refraction tomography of {picks.title.removeprefix('first breaks of ')}".removesuffix(" of ")
     speed = 1 / slowness
     length = np.asarray(abs(matrix).sum(axis=0)).reshape(speed.shape)  # m of ray in the neighbourhood of each node
-    rays = np.asarray((matrix != 0).sum(axis=0)).reshape(speed.shape)
+    # the most at nodes within half the receiver spacing, beyond which each ray is shared already: what counts does not hang on the grid
+    near = int(np.clip(round(0.5 * _gap(data) / ground.dx) - 1, 0, 3))
+    rays = maximum_filter(np.asarray((matrix != 0).sum(axis=0)).reshape(speed.shape), 2 * near + 1)
     seen = rays >= 3
     deepest = float(ground.z[np.flatnonzero(seen.any(axis=0))[-1]]) if seen.any() else 0.0
     surface = speed[seen[:, 0], 0] if seen[:, 0].any() else speed[:, 0]
@@ -149,10 +171,12 @@ def refraction_tomography(
         "first arrivals do not see a layer slower than the one above it, nor a thin layer whose head wave never comes first",
     ]
     if misfit > 1.5:
-        notes.append(f"chi2 stayed at {misfit:.3g}: the error is too small, some picks are wrong, or the ground is not two-dimensional")
+        coarse = f"the grid of {ground.dx:g} m is too coarse (try a spacing of {ground.dx / 2:.3g} m)"
+        others = "the error is too small, some picks are wrong, or the ground is not two-dimensional"
+        notes.append(f"chi2 stayed at {misfit:.3g}: {coarse}, the iterations are too few, {others}")
     x = ground.x
     return Seismic(
-        title="refraction tomography", facts=facts, notes=tuple(notes), data=speed.astype(np.float32), dt=float(ground.dz), t0=float(ground.z0),
+        title=title, facts=facts, notes=tuple(notes), data=speed.astype(np.float32), dt=float(ground.dz), t0=float(ground.z0),
         domain="depth", quantity="P velocity", unit="m/s", x=x, y=np.zeros_like(x), dx=float(ground.dx),
         view={"coverage": np.clip(rays / 3, 0, 1).astype(np.float32), "ray_length": length.astype(np.float32)},
     )  # fmt: skip
@@ -182,14 +206,21 @@ def _picks(picks: Table | Report, source: str | None, receiver: str | None, time
     values = {key: _numbers(columns[name], name) for key, name in found.items()}
     notes = [f"columns: source {found['source']}, receiver {found['receiver']}, time {found['time']}"]
     good = np.isfinite(values["source"]) & np.isfinite(values["receiver"]) & np.isfinite(values["time"])
-    seconds, said = _seconds(values["time"], good, found["time"], unit, isinstance(picks, Report))
+    lengths: list[str] = []
+    for side in ("source", "receiver"):
+        values[side], told = _metres(values[side], found[side])
+        lengths += told
+    notes += lengths
+    seconds, said = _seconds(values["time"], good, found["time"], unit, isinstance(picks, Report) or "first_breaks" in picks.view)
     notes.append(said)
-    depths = {}
+    depths, named = {}, {}
     for side in ("source", "receiver"):
         name = f"{side}_depth"
-        depths[side] = _numbers(columns[name], name) if name in columns and len(columns[name]) == rows else np.zeros(rows)
+        name = next((held for held in (name, f"{name}_m", f"{name}_km", f"{name} (m)", f"{name} (km)") if held in columns), name)
+        depths[side] = _metres(_numbers(columns[name], name), name)[0] if name in columns and len(columns[name]) == rows else np.zeros(rows)
+        named[side] = name
         good &= np.isfinite(depths[side]) & (depths[side] >= 0)
-    if not any(f"{side}_depth" in columns for side in ("source", "receiver")):
+    if not any(name in columns for name in named.values()):
         notes.append("no depths: sources and receivers on a flat surface at depth 0")
     offset = np.abs(values["source"] - values["receiver"])
     near = good & (offset + np.abs(depths["source"] - depths["receiver"]) < 1e-9)
@@ -203,14 +234,21 @@ def _picks(picks: Table | Report, source: str | None, receiver: str | None, time
     points = {side: np.column_stack([values[side], depths[side]])[keep] for side in ("source", "receiver")}
     fast = offset[keep] / seconds[keep]
     if np.median(fast) > 10000 or np.median(fast) < 50:
-        said = f"the median of offset over time is {np.median(fast):.3g} m/s: the times or the positions are not in the units taken"
-        raise Refusal("E_UNITS", f"{said}.", "Name the unit of the times: s or ms.")
+        taken = f"times {said.removeprefix('times ')}, positions {'; '.join(lengths) or 'taken as m'}"
+        said = f"the median of offset over time is {np.median(fast):.3g} m/s: the times or the positions are not in the units taken ({taken})"
+        hint = "Name the unit of the times, s or ms; end the names of the columns of positions in _km or _ft where they are no metres."
+        raise Refusal("E_UNITS", f"{said}.", hint)
     if len(np.unique(points["source"][:, 0])) < 2:
         raise Refusal("E_GEOMETRY", "all picks are of one source position: a single shot cannot tell dip from velocity.", "Add a reverse shot.")
     uncertainty = None
-    if "uncertainty" in columns and isinstance(picks, Report) and len(columns["uncertainty"]) == rows:
-        said_by = _numbers(columns["uncertainty"], "uncertainty")[keep]
+    held = next((name for name in columns if re.fullmatch(r"uncertainty(_m?s| [([]m?s[)\]])?", name.casefold())), None)
+    if held is not None and len(columns[held]) == rows:
+        said_by = _numbers(columns[held], held)[keep]
+        own = _unit(held, TIME_UNITS) or ("s" if isinstance(picks, Report) else _unit(found["time"], TIME_UNITS) or unit or "s")
+        said_by = np.asarray(convert(said_by, own, "s"))
         uncertainty = said_by if np.all(np.isfinite(said_by) & (said_by > 0)) else None
+        if uncertainty is None:
+            notes.append(f"column {held} left aside: it holds gaps, or values that are not above 0")
     notes += _flat(columns, values, keep)
     return Picks2D(points["source"], points["receiver"], seconds[keep], uncertainty, tuple(notes))
 
@@ -250,8 +288,9 @@ def _column(columns: dict[str, Array], what: str, named: str | None) -> str:
             raise ValueError(f"there is no column {named!r} for {what}; there is {', '.join(columns)}")
         return by_fold[named.casefold()]
     plain = {name.casefold().split("(")[0].split("[")[0].strip().replace(" ", "_"): name for name in columns}
+    units = TIME_UNITS if what == "time" else LENGTH_UNITS
     for guess in NAMES[what]:
-        for form in (guess, f"{guess}_m", f"{guess}_s", f"{guess}_ms"):
+        for form in (guess, *(f"{guess}_{unit}" for unit in units)):
             if form in plain:
                 return plain[form]
     raise Missing(what, f"Which column holds the {what} {'times' if what == 'time' else 'positions'}: {', '.join(columns)}?", tuple(columns))
@@ -264,10 +303,24 @@ def _numbers(values: Array, name: str) -> Array:
         raise Refusal("E_DATA", f"column {name} holds words, not numbers.") from error
 
 
+def _unit(name: str, units: Mapping[str, str]) -> str | None:
+    """The unit that a column's name ends in: shot_km, shot (km), shot [km]."""
+    if found := re.search(r"(?:_|[([]\s*|\s)([a-z]+)\s*[)\]]?$", name.strip().casefold()):
+        return units.get(found[1])
+    return None
+
+
+def _metres(values: Array, name: str) -> tuple[Array, list[str]]:
+    """Positions in m, and what their column's name says of their unit."""
+    unit = _unit(name, LENGTH_UNITS)
+    if unit is None or unit == "m":
+        return values, []
+    return np.asarray(convert(values, unit, "m")), [f"positions in column {name} are in {unit}, as its name says: converted to m"]
+
+
 def _seconds(values: Array, good: Array, name: str, unit: str | None, known: bool) -> tuple[Array, str]:
     if unit is None and not known:
-        folded = name.casefold()
-        unit = "ms" if folded.endswith(("ms", "ms)", "ms]")) else "s" if folded.endswith(("_s", "(s)", "[s]", "sec", "(sec)")) else None
+        unit = _unit(name, TIME_UNITS) or ("ms" if name.casefold().endswith("ms") else None)
         if unit is None:
             largest = float(np.max(values[good], initial=0.0))
             if largest > 5:
@@ -308,10 +361,9 @@ def _ground(data: Picks2D, start: Seismic | None, spacing: float | None, depth: 
         return given, ["starting model and grid as given"]
     places = np.concatenate([data.source, data.receiver])
     left, right = float(places[:, 0].min()), float(places[:, 0].max())
-    gaps = np.diff(np.unique(np.round(data.receiver[:, 0], 3)))
-    gaps = gaps if len(gaps) else np.diff(np.unique(np.round(places[:, 0], 3)))
-    step = spacing or float(f"{max(0.5 * float(np.median(gaps)), (right - left) / COLUMNS):.2g}")
-    deepest, profile = _turning(data)
+    curve = _mean_curve(data)
+    deepest, profile = _turning(curve)
+    step = spacing or _step(_gap(data), _layer(curve), right - left)
     reach = depth or max(0.3 * float(data.offset.max()), 1.3 * deepest, 10 * step, float(places[:, 1].max()) + 5 * step)
     columns, rows = math.ceil((right - left) / step - 1e-9) + 3, math.ceil(reach / step - 1e-9) + 1
     if not 5 <= rows <= 2000 or columns > 5000:
@@ -326,26 +378,93 @@ def _ground(data: Picks2D, start: Seismic | None, spacing: float | None, depth: 
     return Plane(values, step, step, left - step, 0.0), notes
 
 
-def _turning(data: Picks2D) -> tuple[float, Callable[[Array], Array]]:
-    """(depth m that rays reach, velocity m/s at depths m) of the layered earth with the picks' mean curve of time over offset.
+def _gap(data: Picks2D) -> float:
+    """The usual distance between neighbouring receivers, m; of all places where there is one receiver."""
+    for places in (data.receiver[:, 0], np.concatenate([data.source[:, 0], data.receiver[:, 0]])):
+        gaps = np.diff(np.unique(np.round(places, 3)))
+        if len(gaps):
+            break
+    return float(np.median(gaps))
 
-    Medians over bins of offset, made concave; z = 1/pi times the integral of arccosh(p(x) / p(X)) over x from 0 to X (Herglotz, Wiechert).
+
+def _step(gap: float, layer: float, length: float) -> float:
+    """Grid spacing, m: half, a quarter or an eighth of the receivers' `gap` for LAYER nodes over the shallow layer; at most COLUMNS in all."""
+    least = length / COLUMNS
+    wanted = next((parts for parts in (2, 4) if parts >= LAYER * gap / layer), 8)
+    parts = min(wanted, int(gap / least + 1e-9))
+    return gap / parts if parts >= 1 else float(f"{least:.2g}")
+
+
+def _bounds(data: Picks2D) -> tuple[float, float]:
+    """(lowest, highest) velocity m/s that the picks allow: WITHIN times the slowest and the fastest apparent velocity.
+
+    The slowest is offset over time, of all but 2 % of the picks. The fastest is that of the mean curve's far quarter, or of the
+    farther half of one side of a shot where that is faster by up to a factor of two: more is an error of picks.
     """
-    order = np.argsort(data.offset, kind="stable")
-    bins = [part for part in np.array_split(order, min(24, max(4, len(order) // 8))) if len(part)]
-    x = np.array([0.0, *(float(np.mean(data.offset[part])) for part in bins)])
-    t = np.array([0.0, *(float(np.mean(data.offset[part]) * np.median(data.time[part] / np.maximum(data.offset[part], 1e-9))) for part in bins)])
-    apart = np.concatenate([[True], np.diff(x) > 1e-6 * x[-1]])
-    x, t = x[apart], t[apart]
-    hull = [0]  # of the least concave curve above the points
-    for i in range(1, len(x)):
-        while len(hull) > 1 and (t[i] - t[hull[-1]]) * (x[hull[-1]] - x[hull[-2]]) >= (t[hull[-1]] - t[hull[-2]]) * (x[i] - x[hull[-1]]):
-            hull.pop()
-        hull.append(i)
-    slowness = np.clip(np.diff(t[hull]) / np.diff(x[hull]), 1 / STEEP[1], 1 / STEEP[0])
-    # slowness at the middle of each piece, linear between
-    middle = np.concatenate([[0.0], 0.5 * (x[hull][1:] + x[hull][:-1])])
-    p = np.concatenate([[slowness[0]], slowness])
+    x, t = _mean_curve(data)
+    slow = float(np.quantile(data.offset / data.time, 0.02))
+    fast = _far_velocity(x, t)
+    way = np.sign(data.receiver[:, 0] - data.source[:, 0])
+    sides = [0.0]
+    for shot in np.unique(data.source[:, 0]):
+        for side in (-1, 1):
+            rows = np.flatnonzero((data.source[:, 0] == shot) & (way == side))
+            rows = rows[np.argsort(data.offset[rows], kind="stable")][len(rows) // 2 :]
+            if len(rows) >= 6 and np.ptp(data.offset[rows]) > 0:
+                slope = float(np.polyfit(data.offset[rows], data.time[rows], 1)[0])
+                sides.append(1 / max(slope, 0.5 / fast))
+    low, high = WITHIN[0] * min(slow, float(x[1] / t[1])), WITHIN[1] * max(fast, *sides)
+    return float(np.clip(low, *STEEP)), float(np.clip(high, *STEEP))
+
+
+def _mean_curve(data: Picks2D) -> tuple[Array, Array]:
+    """(offsets m, times s) of the concave curve through 0 that is nearest to all picks: the corners of sum a_j min(x, k_j), a_j >= 0.
+
+    Weights of Huber keep single wild picks from drawing it; no pick decides alone, so that one receiver less changes little.
+    """
+    from scipy.optimize import nnls
+
+    far = float(data.offset.max())
+    knots = np.linspace(0.0, far, KNOTS + 1)[1:]
+    free = (knots < 0.8 * far) | (knots == knots[-1])  # the last piece is a long one: few picks lie beyond a late knot
+    x = np.maximum(data.offset, 1e-3 * far)
+    basis, weight = np.minimum(x[:, None], knots), np.ones(len(x))
+    share = np.zeros(KNOTS)
+    for _ in range(4):
+        share[free], _ = nnls(basis[:, free] * weight[:, None], data.time * weight)
+        off = np.abs(data.time - basis @ share)
+        spread = 1.5 * 1.4826 * float(np.median(off)) + 1e-4 * float(data.time.max())
+        weight = np.sqrt(np.minimum(1.0, spread / np.maximum(off, 1e-30)))
+    corners = np.concatenate([[0.0], knots])
+    slope = np.clip([share[j:].sum() for j in range(KNOTS)], 1 / STEEP[1], 1 / STEEP[0])
+    return corners, np.concatenate([[0.0], np.cumsum(slope * np.diff(corners))])
+
+
+def _far_velocity(x: Array, t: Array) -> float:
+    """Apparent velocity, m/s, over the farthest quarter of the offsets of a mean curve: one piece alone follows the noise."""
+    far = -1 - KNOTS // 4
+    return float((x[-1] - x[far]) / (t[-1] - t[far]))
+
+
+def _layer(curve: tuple[Array, Array]) -> float:
+    """Thickness m of the upper of two layers with this curve, by the intercept time of its far end; a third of its length where they are one."""
+    x, t = curve
+    upper, lower = x[1] / t[1], _far_velocity(x, t)
+    if lower < 1.05 * upper:
+        return float(x[-1] / 3)
+    late = max(float(t[-1] - x[-1] / lower), 1e-9)
+    return float(0.5 * late * upper * lower / np.sqrt(lower**2 - upper**2))
+
+
+def _turning(curve: tuple[Array, Array]) -> tuple[float, Callable[[Array], Array]]:
+    """(depth m that rays reach, velocity m/s at depths m) of the layered earth with this concave curve of time over offset.
+
+    z = 1/pi times the integral of arccosh(p(x) / p(X)) over x from 0 to X (Herglotz, Wiechert), slowness p linear between the middles of pieces.
+    """
+    x, t = curve
+    slowness = np.diff(t) / np.diff(x)
+    p = np.concatenate([slowness[:1], slowness])
+    middle = np.concatenate([[0.0], 0.5 * (x[1:] + x[:-1])])
     fine = np.linspace(0.0, middle[-1], 400)
     steep = np.minimum.accumulate(np.interp(fine, middle, p))
     depth = np.array([np.arccosh(np.maximum(steep[: i + 1] / steep[i], 1.0)).sum() for i in range(len(fine))]) * fine[1] / np.pi
@@ -355,17 +474,17 @@ def _turning(data: Picks2D) -> tuple[float, Callable[[Array], Array]]:
 
 
 def _better(misfit: float, best: float) -> bool:
-    """A misfit nearer 1 from above is better; below 1 the smoother (earlier) model stays."""
-    return misfit < best if best > 1 else 1.0 >= misfit > best
+    """A misfit nearer 1 from above is better, when it is so by 3 %: the earlier model is the smoother; below 1 the one nearer to 1 is."""
+    return misfit < max(1.0, GAIN * best) if best > 1 else 1.0 >= misfit > best
 
 
 class _Problem:
     """Times, their derivatives by slowness, and one damped step."""
 
-    def __init__(self, data: Picks2D, ground: Plane, sigma: Array) -> None:
+    def __init__(self, data: Picks2D, ground: Plane, sigma: Array | float, held: tuple[float, float] = STEEP) -> None:
         from scipy.sparse import diags, identity, kron, vstack
 
-        self.data, self.ground, self.sigma = data, ground, sigma  # sigma (pick,) s
+        self.data, self.ground, self.sigma, self.held = data, ground, sigma, held  # sigma (pick,) s, held m/s
         self.sources, self.which = np.unique(data.source, axis=0, return_inverse=True)
         self.which = self.which.ravel()
         nx, nz = ground.values.shape
@@ -407,7 +526,7 @@ class _Problem:
         wanted = np.concatenate([residual / self.sigma, -weight * (self.rough @ slowness.ravel())])
         change = lsqr(system, wanted, atol=1e-6, btol=1e-6, iter_lim=300)[0]
         new = slowness * np.exp(np.clip(change, -0.25, 0.25)).reshape(slowness.shape)
-        return np.asarray(np.clip(new, 1 / STEEP[1], 1 / STEEP[0]))
+        return np.asarray(np.clip(new, 1 / self.held[1], 1 / self.held[0]))
 
 
 def _rays(time: Array, ground: Plane, start: Array, ends: Array, names: Array) -> tuple[Array, Array, Array]:

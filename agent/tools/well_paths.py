@@ -23,6 +23,7 @@ FEET = 0.3048
 WELL_NAME = re.compile(r"(?<![A-Za-z0-9])(?:[A-Za-z]|[A-Za-z]{0,4}\d{1,3})(?:[-/]\d{1,3})+[A-Za-z]?\d{0,2}(?![A-Za-z0-9])")
 SONIC_OFF = 1.25  # times of checkshots over those of the sonic: another well, or another unit
 SONIC_ODD = 1.05
+LISTED = 12  # tops among the facts
 DEPTHS = {"MD": "measured depth", "TVD": "true vertical depth", "TVDSS": "true vertical depth below the datum"}
 # what a column may be called, without its unit
 COLUMNS = {
@@ -121,7 +122,8 @@ def complete_well(
         facts["tops"] = Quantity(len(full.tops), "", "tops")
         facts["top_depths"] = Quantity([float(min(full.tops.values())), float(max(full.tops.values()))], "m", "depths of the tops")
         if below:
-            notes.append(f"{len(below)} of {len(full.tops)} tops lie below the logs, which end at {full.depth[-1]:.6g} m: {', '.join(below[:6])}")
+            named = ", ".join(below[:6]) + (f" and {len(below) - 6} more" if len(below) > 6 else "")
+            notes.append(f"{len(below)} of {len(full.tops)} tops lie below the logs, which end at {full.depth[-1]:.6g} m: {named}")
     if bushing is not None:
         facts["kelly_bushing"] = well.facts["kelly_bushing"]
     view = {"completed": _velocities(full)} if checkshots is not None else {}
@@ -195,7 +197,9 @@ def well_depths(well: Well, to: Annotated[Literal["MD", "TVD", "TVDSS"], "depth 
         "depth": Quantity([round(float(depth[0]), 4), round(float(depth[-1]), 4)], "m", f"depth range ({to})"),
         "change": Quantity([round(float(change.min()), 4), round(float(change.max()), 4)], "m", f"{to} less {well.reference}"),
     }
-    facts |= {f"top_{number}": Quantity(round(place, 3), "m", f"{top} ({to})") for number, (top, place) in enumerate(list(tops.items())[:12], 1)}
+    facts |= {f"top_{number}": Quantity(round(place, 3), "m", f"{top} ({to})") for number, (top, place) in enumerate(list(tops.items())[:LISTED], 1)}
+    if len(tops) > LISTED:
+        notes.append(f"the first {LISTED} of {len(tops)} tops are listed, and {len(tops) - LISTED} more are kept on the well")
     curves = {key: replace(curve, values=curve.values[kept]) for key, curve in well.curves.items()}
     changes = {"curves": curves, "tops": tops, "checkshot_depth": shots[0], "checkshot_time": shots[1], "reference": to, "view": {}}
     return well.made(facts=facts, notes=tuple(notes), depth=depth, **changes)
@@ -228,7 +232,7 @@ def _of_this_well(table: Table, well: Well, what: str) -> None:
         return
     a, b = ([int(part) if part.isdigit() else part for part in re.findall(r"[a-z]+|\d+", one[0].lower())] for one in (theirs, ours))
     if a[: len(b)] != b and b[: len(a)] != a:
-        words = f"the {what} {table.title} are named after {theirs[0]}, the logs are of {called(well)}"
+        words = f"the {what} {table.title} {'is' if what == 'track' else 'are'} named after {theirs[0]}, the logs are of {called(well)}"
         raise Refusal("E_DATA", f"{words}.", f"Take the {what} of {called(well)}; if only the file's name is wrong, rename it and add it again.")
 
 

@@ -118,16 +118,17 @@ def well_tie(
     if fit.edge:
         said.append("the best shift or stretch lies at the limit set: the checkshots or the datum need a look before this tie is believed")
     angle = float((fit.phase + 180) % 360 - 180)
-    if abs(angle) > 135:
+    if good and abs(angle) > 135:
         said.append(f"a phase of {angle:.0f} degrees: the polarity of the line is likely the reverse of what was assumed")
+    applied = "" if good else ", found, not applied"
     facts = {
-        "correlation": Quantity(round(fit.correlation, 4), "", "correlation of synthetic and trace in the window"),
+        "correlation": Quantity(round(fit.correlation, 4), "", f"correlation of synthetic and trace in the window{applied}"),
         "blind": Quantity(round(blind, 4), "", "blind correlation, on blocks of the window not used"),
         "chance": Quantity(round(level, 4), "", "correlation that 95 % of random traces stay below"),
         "before": Quantity(round(before.correlation, 4), "", "correlation before the tie"),
-        "shift": Quantity(round(1000 * fit.shift, 3), "ms", "bulk shift of the well, positive later"),
-        "stretch": Quantity(round(100 * fit.stretch, 4), "%", "stretch of the well's times"),
-        "phase": Quantity(round(angle, 2), "deg", "phase of the wavelet"),
+        "shift": Quantity(round(1000 * fit.shift, 3), "ms", f"bulk shift of the well, positive later{applied}"),
+        "stretch": Quantity(round(100 * fit.stretch, 4), "%", f"stretch of the well's times{applied}"),
+        "phase": Quantity(round(angle, 2), "deg", f"phase of the wavelet{applied}"),
         "window": Quantity([round(float(line.times[first]), 4), round(float(line.times[last - 1]), 4)], "s", "window of the tie"),
         "cdp": Quantity(int(line.numbers[near[0]]), "", "CDP of the tie"),
     }
@@ -147,7 +148,7 @@ def well_tie(
     }
     return used.made(
         facts=facts,
-        notes=(*said, *polarity, *words, source, *notes),
+        notes=tuple(dict.fromkeys((*said, *polarity, *words, source, *notes))),
         checkshot_depth=kept[0],
         checkshot_time=kept[1],
         view=view,
