@@ -200,7 +200,7 @@ def _mistaken(pairs: Sequence[tuple[str, str, int]], rng: np.random.Generator) -
     near = embed([question for question, _, _ in pairs]) @ embed(texts).T
     chosen = []
     for i, (_, text, _) in enumerate(pairs):
-        best = [j for j in np.argpartition(-near[i], 12)[:12] if j != place[text]]
+        best = [j for j in np.argsort(-near[i])[:12] if j != place[text]]
         chosen.append(first[texts[int(rng.choice(best))]])
     return chosen
 

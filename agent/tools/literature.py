@@ -22,7 +22,7 @@ LONGEST = 2000  # characters of a question
     ),
     cost=lambda question, count=5: Cost(2.0),
     reference="Robertson and Zaragoza 2009, The probabilistic relevance framework: BM25 and beyond, Found. Trends Inf. Retr. 3, 333-389",
-    truth="the passage a question was written on is among the first five for at least 95 of 100 development questions",
+    truth="the passage that answers is among the first five for 0.948 of 155 development questions, 0.963 of 80 held out",
 )  # fmt: skip
 def search_literature(question: Question, count: Count = 5) -> Literature:
     """Passages of the literature index on a question, best first, with title, place and key.
@@ -50,7 +50,7 @@ def search_literature(question: Question, count: Count = 5) -> Literature:
     ),
     cost=lambda question, count=5: Cost(3.0),
     reference="Khattab and Zaharia 2020, ColBERT: efficient and effective passage search via contextualized late interaction, SIGIR, 39-48",
-    truth="every quotation is a substring of its passage; at least 95 of 100 questions that the library cannot answer are declined",
+    truth="every quotation is a substring of its passage; of questions that the handbook cannot answer 0.969 are declined, 0.867 held out",
 )  # fmt: skip
 def ask_literature(question: Question, count: Count = 5) -> Literature:
     """Sentences of the library that answer a question, word for word, each with the key of its passage; where none do, just that.
