@@ -58,10 +58,11 @@ class Followup:
 
     def mended(self, written: Mapping[str, Any], request: str) -> dict[str, Any]:
         """A model's arguments for this call: those nobody has said anew are what they were before."""
-        if self.complete:
-            return self.arguments
         tool = find_tool(self.tool)
         anew = {key: value for key, value in written.items() if _stands(tool, key, value, request)}
+        if self.complete:  # but for free words, which only the model reads
+            free = {a.name for a in tool.arguments if a.unit is None and not a.choices and not a.is_data}
+            anew = {key: value for key, value in anew.items() if key in free}
         return {**self.before, **anew, **self.restated}
 
 

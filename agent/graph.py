@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +31,13 @@ from langgraph.types import Command, interrupt
 
 from moho.agent import act, followup, guard, ledger, offer, premises, prompts, sources
 from moho.agent.model import EmbeddedChat
+from moho.agent.quantities import quantities
 from moho.agent.registry import Call, estimate, find_tool, load_tools, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Entry, Project, Run, StepRecord
 from moho.survey import KINDS
-from moho.units import OutOfBounds, Quantity
+from moho.units import OutOfBounds, Quantity, unit_of
 from moho.volumes import THREAD, Tell, Workers, progress_words
 
 Node = Literal["think", "act", "check", "__end__"]
@@ -344,7 +346,8 @@ class Agent:
             return None
         calls = [(step.tool, list(step.inputs)) for step in steps]
         kinds = {name: entry.kind for name, entry in self._entries(state).items()}
-        return next((one for one in offer.undone(_request(state), kinds, calls) if one[0] not in state.get("asked", [])), None)
+        asked = state.get("asked", [])
+        return next((one for one in offer.undone(_request(state), kinds, calls) if one[0] not in asked and not _served(one[0], steps)), None)
 
     def _entries(self, state: Conversation) -> dict[str, Entry]:
         """The data sets this thread sees."""
@@ -533,6 +536,17 @@ def _onward(reply: AIMessage, clause: str, steps: Sequence[StepRecord]) -> AIMes
             arguments[first] = latest.pop(str(name))
         calls.append(ToolCall(name=call["name"], args=arguments, id=call["id"]))
     return AIMessage(reply.content, id=reply.id, tool_calls=calls)
+
+
+def _served(clause: str, steps: Sequence[StepRecord]) -> bool:
+    """Whether a clause says what an argument of a step is: one of its words, or nothing but quantities that steps took."""
+    for step in steps:
+        tool = find_tool(step.tool)
+        words = [step.arguments.get(a.name) for a in tool.arguments if a.unit is None and not a.is_data]
+        if any(isinstance(word, str) and len(word) > 1 and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", clause, re.I) for word in words):
+            return True
+    given = [quantity for quantity in quantities(clause) if unit_of(quantity)]
+    return bool(given) and all(ledger.took(steps, quantity) for quantity in given)
 
 
 def _leaning(reply: AIMessage, again: followup.Followup, request: str) -> AIMessage:
