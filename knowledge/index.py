@@ -23,6 +23,7 @@ import numpy as np
 
 from moho.errors import DataError
 from moho.knowledge.passages import Document, Passage
+from moho.knowledge.rows import Rows
 
 FILE = "library.sqlite"
 VERSION = 1
@@ -217,67 +218,59 @@ class Library:
         )
         return [_held(row) for row in rows]
 
-    def vectors(self, ids: Iterable[int], of: str = "passages") -> dict[int, np.ndarray]:
-        """fp16 vectors of passages (or of "documents": the mean of theirs) by id."""
-        table = {"passages": "passages", "documents": "documents"}[of]
+    def vectors(self, ids: Iterable[int]) -> dict[int, np.ndarray]:
+        """fp16 vectors of passages by id."""
         return {
             row[0]: np.frombuffer(row[1], np.float16)
             for part in _parts(ids)
-            for row in self.execute(f"SELECT id, vector FROM {table} WHERE id IN ({_marks(part)}) AND vector IS NOT NULL", part)
+            for row in self.execute(f"SELECT id, vector FROM passages WHERE id IN ({_marks(part)})", part)
         }
 
-    def matrix(self, ids: Iterable[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(ids in order, their documents, their vectors (passage, width) fp16) of passages; those that are gone are left out."""
-        wanted = json.dumps([int(number) for number in ids])
-        statement = "SELECT id, document, vector FROM passages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
-        rows = self._connection.execute(statement, (wanted,)).fetchall()
-        vectors = np.frombuffer(b"".join([row[2] for row in rows]), np.float16).reshape(len(rows), -1) if rows else np.empty((0, 0), np.float16)
-        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64), vectors
+    def matrix(self, ids: Iterable[int]) -> tuple[Rows, np.ndarray]:
+        """(passages in the order of their ids, the vectors of their documents (passage, width)); those that are gone are left out."""
+        statement = (
+            "SELECT p.id, p.document, p.vector, coalesce(d.vector, p.vector) FROM passages p"
+            " JOIN documents d ON d.id = p.document WHERE p.id IN (SELECT value FROM json_each(?)) ORDER BY p.id"
+        )
+        found = self.execute(statement, (json.dumps([int(number) for number in ids]),))
+        rows = Rows.of([row[:3] for row in found])
+        return rows, np.frombuffer(b"".join([row[3] for row in found]), np.float16).reshape(rows.vectors.shape)
 
-    def changes(self, since: int) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-        """(generation, ids added, their vectors fp16, ids removed) after generation `since`, as one consistent state."""
+    def changes(self, since: int) -> tuple[int, Rows, np.ndarray, Rows]:
+        """(generation, passages added, ids of those removed, documents of several added) after generation `since`, as one consistent state."""
         with self._coded():
             connection = self._connection
             connection.execute("BEGIN")
             try:
                 generation = self.generation
-                rows = connection.execute("SELECT id, vector FROM passages WHERE generation > ? ORDER BY id", (since,)).fetchall()
+                added = Rows.of(connection.execute(f"{_PASSAGES} WHERE generation > ? ORDER BY id", (since,)).fetchall())
                 gone = [row[0] for row in connection.execute("SELECT passage FROM removed WHERE generation > ?", (since,))]
+                documents = Rows.of(connection.execute(f"{_DOCUMENTS} AND generation > ? ORDER BY id", (since,)).fetchall())
             finally:
                 connection.execute("COMMIT")
-        ids = np.array([row[0] for row in rows], np.int64)
-        vectors = np.frombuffer(b"".join(row[1] for row in rows), np.float16).reshape(len(rows), -1) if rows else np.empty((0, 0), np.float16)
-        return generation, ids, vectors, np.array(gone, np.int64)
+        return generation, added, np.array(gone, np.int64), documents
 
-    def stream(self, many: int = 20_000) -> tuple[int, np.ndarray, Generator[tuple[np.ndarray, np.ndarray], None, None]]:
-        """(generation, all ids, batches of ids and their fp16 vectors) of one consistent state, read on a connection of its own."""
+    def stream(self, many: int = 20_000) -> tuple[int, np.ndarray, Generator[Rows, None, None], Rows]:
+        """(generation, ids of all passages, these in batches, documents of several) of one consistent state, read on a connection of its own."""
         with self._coded():
             connection = self._connect()
             connection.execute("BEGIN")
             generation = int(connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()[0])
             ids = np.fromiter((row[0] for row in connection.execute("SELECT id FROM passages ORDER BY id")), np.int64)
+            papers = connection.execute(f"SELECT count(*) FROM ({_DOCUMENTS})").fetchone()[0]
+            documents = Rows.gathered(papers, self._batches(connection, f"{_DOCUMENTS} ORDER BY id", many))
         if not len(ids):
             connection.close()
 
-        def batches() -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+        def batches() -> Generator[Rows, None, None]:
             if not len(ids):
                 return
             try:
-                with self._coded():
-                    cursor = connection.execute("SELECT id, vector FROM passages ORDER BY id")
-                while True:
-                    with self._coded():
-                        rows = cursor.fetchmany(many)
-                    if not rows:
-                        return
-                    yield (
-                        np.array([row[0] for row in rows], np.int64),
-                        np.frombuffer(b"".join(row[1] for row in rows), np.float16).reshape(len(rows), -1),
-                    )
+                yield from self._batches(connection, f"{_PASSAGES} ORDER BY id", many)
             finally:
                 connection.close()
 
-        return generation, ids, batches()
+        return generation, ids, batches(), documents
 
     def asked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
         """(ids, passages, (question, width) fp16 vectors, sentences) of the questions kept with passages."""
@@ -291,7 +284,7 @@ class Library:
 
     def texts(self) -> int:
         """Documents whose passages are held."""
-        return int(self.execute("SELECT count(*) FROM documents WHERE same_as IS NULL")[0][0])
+        return int(self.execute("SELECT count(*) FROM texts_docsize")[0][0])
 
     def select(self, where: str, values: Sequence[object]) -> np.ndarray:
         """Ids of the passages whose document meets a condition over `d` and `p`, made by `moho.knowledge.retrieve` from a filter."""
@@ -414,7 +407,7 @@ class Library:
             for (document,) in write("SELECT id FROM documents WHERE vector IS NOT NULL").fetchall():
                 rows = write("SELECT vector FROM passages WHERE document = ?", (document,)).fetchall()
                 vectors = np.stack([np.frombuffer(row[0], np.float16) for row in rows])
-                write("UPDATE documents SET vector = ? WHERE id = ?", (_mean(vectors), document))
+                write("UPDATE documents SET vector = ?, generation = ? WHERE id = ?", (_mean(vectors), generation, document))
             write("UPDATE meta SET value = ? WHERE key = 'encoder'", (self.encoder,))
             for (passage,) in write("SELECT DISTINCT passage FROM asked").fetchall():
                 self._unask(passage)  # their vectors are the old encoder's
@@ -448,6 +441,16 @@ class Library:
             self._local.connection = None
 
     # -- inside
+
+    def _batches(self, connection: sqlite3.Connection, statement: str, many: int) -> Iterator[Rows]:
+        with self._coded():
+            cursor = connection.execute(statement)
+        while True:
+            with self._coded():
+                found = cursor.fetchmany(many)
+            if not found:
+                return
+            yield Rows.of(found)
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -547,8 +550,9 @@ class Library:
             write("UPDATE documents SET same_as = ? WHERE same_as = ?", (heir[0], row[0]))
             write("UPDATE documents SET same_as = NULL WHERE id = ?", heir)
             self._unword(row[0])
-            write("UPDATE passages SET document = ? WHERE document = ?", (heir[0], row[0]))
-            write("UPDATE documents SET vector = (SELECT vector FROM documents WHERE id = ?) WHERE id = ?", (row[0], heir[0]))
+            write("UPDATE passages SET document = ?, generation = ? WHERE document = ?", (heir[0], generation, row[0]))
+            vector = "(SELECT vector FROM documents WHERE id = ?)"
+            write(f"UPDATE documents SET vector = {vector}, generation = ? WHERE id = ?", (row[0], generation, heir[0]))
             self._word(heir[0])
         else:
             self._unword(row[0])
@@ -625,6 +629,11 @@ _RECORD = (
     " FROM documents d LEFT JOIN passages p ON p.document = d.id"
 )
 _WORDS_OF = "SELECT w.id, w.text, w.heading FROM passage_words w JOIN passages p ON p.id = w.id WHERE p.document = ?"
+_PASSAGES = "SELECT id, document, vector FROM passages"  # as `Rows` takes them
+_DOCUMENTS = (  # those of several passages: the vector of a single one is its document's as well
+    "SELECT id, id, vector FROM documents WHERE vector IS NOT NULL AND EXISTS"
+    " (SELECT 1 FROM passages WHERE document = documents.id AND ordinal = 1)"
+)
 _HELD = "id, document, ordinal, section, page, first, last, kind, text"
 
 

@@ -146,12 +146,10 @@ class Retriever:
         texts, text = self.words.documents(words, POOL)
         lifted = self._asked(vector, words)
         wanted = np.array(sorted({*near.tolist(), *by_word.tolist(), *lifted, *self.library.of_documents(texts[:TEXTS], FIRST)}), np.int64)
-        numbers, whose, vectors = self.library.matrix(wanted if among is None else np.intersect1d(wanted, among))
-        if not len(numbers):
+        rows, papers = self.vectors.matrix(wanted if among is None else np.intersect1d(wanted, among))
+        if not len(rows):
             return [], np.empty(0, np.float32), np.empty(0, np.float32)
-        own = vectors.astype(np.float32) @ vector
-        papers, place = np.unique(whose, return_inverse=True)
-        theirs = _products(self.library.vectors(papers, "documents"), papers, vector)[place]
+        numbers, whose, own, theirs = rows.ids, rows.documents, rows.vectors @ vector, papers @ vector
         scores = weights.dense * _z(own, nearness) + weights.dense_text * _z(theirs, _best(theirs, whose))
         scores += weights.word * _z(_looked_up(numbers, by_word, word), _padded(word, self.vectors.current().size))
         scores += weights.word_text * _z(_looked_up(whose, texts, text), _padded(text, self.library.texts()))
@@ -286,11 +284,6 @@ def _z(values: np.ndarray, best: np.ndarray) -> np.ndarray:
     """`values` in standard deviations of the best ones from their mean."""
     spread = float(best.std()) if len(best) > 1 else 0.0
     return np.zeros_like(values) if spread < 1e-6 else (values - float(best.mean())) / spread
-
-
-def _products(vectors: dict[int, np.ndarray], numbers: np.ndarray, query: np.ndarray) -> np.ndarray:
-    zero = np.zeros(len(query), np.float16)
-    return np.stack([vectors.get(int(number), zero) for number in numbers]).astype(np.float32) @ query
 
 
 def _best(values: np.ndarray, whose: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +26,7 @@ import numpy as np
 
 from moho.errors import DataError
 from moho.knowledge.index import Library
+from moho.knowledge.rows import Rows
 from moho.knowledge.vectors import Vectors
 from moho.store import atomic_write
 
@@ -47,6 +48,7 @@ class Nearest(Protocol):
     """Who finds the nearest passages: `moho.knowledge.vectors.Vectors`, or `Outside`."""
 
     def search(self, query: np.ndarray, k: int, among: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]: ...
+    def matrix(self, ids: np.ndarray) -> tuple[Rows, np.ndarray]: ...
     def current(self) -> Any: ...
     def snapshot(self) -> None: ...
 
@@ -100,6 +102,10 @@ class Outside:
                 return self._scored(query, kept, wanted)
             many *= 8
 
+    def matrix(self, ids: np.ndarray) -> tuple[Rows, np.ndarray]:
+        """What `Library.matrix` gives: a store gives no vectors back."""
+        return self.library.matrix(ids)
+
     def current(self) -> _State:
         """The store as of the library's generation, caught up or filled again where it is behind."""
         generation = self.library.generation
@@ -131,12 +137,8 @@ class Outside:
 
     def _scored(self, query: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The best `k` of these by the library's own vectors; ids that the library does not hold are left out."""
-        kept, _, vectors = self.library.matrix(ids)
-        if not len(kept):
-            return kept, np.empty(0, np.float32)
-        near = vectors.astype(np.float32) @ query.astype(np.float32)
-        order = np.lexsort((kept, -near))[:k]
-        return kept[order], near[order]
+        rows, _ = self.library.matrix(ids)
+        return rows.nearest(query, k)
 
     def _held(self) -> _State | None:
         """What the store holds of this library, as the pointer says; None where it says nothing or the store has lost it."""
@@ -166,12 +168,12 @@ class Outside:
         if old is not None and old.witness is not None:
             with self._answering():
                 self._of(old).clear()
-        generation, ids, batches = self.library.stream(5_000)
+        generation, ids, batches, _ = self.library.stream(5_000)
         state = _State(generation, len(ids), f"moho_{uuid4().hex[:12]}", int(ids[-1]) if len(ids) else None)
         self._store = None
-        for batch, vectors in batches:
+        for rows in batches:
             with self._answering():
-                self._of(state).add(_bare(batch, vectors))
+                self._of(state).add(_bare(rows))
         self._point(state)
         return state
 
@@ -179,14 +181,14 @@ class Outside:
         """What the library has seen since; done twice it changes nothing, so that a run that was killed goes on."""
         if state.witness is None:
             return self._fill(None)
-        generation, ids, vectors, gone = self.library.changes(state.generation)
-        out = [_name(number) for number in np.union1d(gone, ids).tolist()]
+        generation, added, gone, _ = self.library.changes(state.generation)
+        out = [_name(number) for number in np.union1d(gone, added.ids).tolist()]
         with self._answering():
             store = self._of(state)
             for start in range(0, len(out), 500):
                 store.delete_nodes(node_ids=out[start : start + 500])
-            if len(ids):
-                store.add(_bare(ids, vectors))
+            if len(added):
+                store.add(_bare(added))
         last = self.library.execute("SELECT max(id) FROM passages WHERE generation <= ?", (generation,))[0][0]
         new = _State(generation, self.library.size(), state.collection, last)
         self._point(new)
@@ -281,11 +283,12 @@ def _class(store: str, name: str) -> Any:
         raise DataError("E_NOT_FOUND", f"the store {store} needs {package}, which is not installed ({error}).", f"pip install {package}") from error
 
 
-def _bare(ids: Iterable[int], vectors: np.ndarray) -> list[Any]:
+def _bare(rows: Rows) -> list[Any]:
     """Nodes of nothing but id and vector: the texts stay in the library."""
     from llama_index.core.schema import TextNode
 
-    return [TextNode(id_=_name(number), text="", embedding=vector.astype(float).tolist()) for number, vector in zip(ids, vectors, strict=True)]
+    pairs = zip(rows.ids, rows.vectors, strict=True)
+    return [TextNode(id_=_name(number), text="", embedding=vector.astype(float).tolist()) for number, vector in pairs]
 
 
 def _name(passage: int) -> str:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import islice
 from math import log, log1p
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class Words:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._lock = threading.Lock()
-        self._held: tuple[str, Any] | None = None  # folder and tantivy.Index, or None where that is damaged
+        self._held: tuple[str, Any] | None = None  # folder and what `_opened` gives
 
     def search(self, query: str | Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
         """(ids, BM25 scores above zero) of the `k` best passages, best first. A list gives the terms as they are; text is cut into words."""
@@ -58,13 +59,14 @@ class Words:
         fast = self._fast() if words else None
         if fast is None:
             return self._fts(words, k)
-        generation, last, index = fast
-        removed = {row[0] for row in self.library.execute("SELECT passage FROM removed WHERE generation > ?", (generation,))}
-        searcher = index.searcher()
+        generation, last, (index, searcher) = fast
+        gone = "SELECT passage FROM removed WHERE generation > ? AND passage <= ?"
+        removed = {row[0] for row in self.library.execute(gone, (generation, last))}
         hits = searcher.search(_asked(index.schema, searcher, words), k + len(removed)).hits
-        found = [(searcher.doc(address)["id"][0], score) for score, address in hits]
-        kept = [(number, score) for number, score in found if number not in removed]
-        ids, scores = self._fts(words, k, after=last)
+        found = ((searcher.doc(address)["id"][0], score) for score, address in hits)
+        kept = islice(((number, score) for number, score in found if number not in removed), k)
+        newer = self.library.execute("SELECT 1 FROM passages WHERE id > ? LIMIT 1", (last,))
+        ids, scores = self._fts(words if newer else (), k, after=last)
         every = [*kept, *zip(ids.tolist(), scores.tolist(), strict=True)]
         every.sort(key=lambda pair: (-pair[1], pair[0]))
         return np.array([n for n, _ in every[:k]], np.int64), np.array([s for _, s in every[:k]], np.float32)
@@ -122,7 +124,7 @@ class Words:
         return found if mine else None
 
     def _fast(self) -> tuple[int, int, Any] | None:
-        """(generation, last id, index) of tantivy, where there is one that the library has not been set back behind."""
+        """(generation, last id, (index, searcher)) of tantivy, where there is one that the library has not been set back behind."""
         pointer = self._pointer()
         if pointer is None or pointer["generation"] > self.library.generation:
             return None
@@ -133,7 +135,7 @@ class Words:
         return None if index is None else (pointer["generation"], pointer["last"], index)
 
     def _opened(self, pointer: dict[str, Any]) -> Any:
-        """The tantivy.Index the pointer names, when it is whole; None otherwise."""
+        """(tantivy.Index, its Searcher) that the pointer names, when it is whole; None otherwise. The searcher remembers what it has read."""
         import tantivy
 
         folder = self.library.folder / pointer["folder"]
@@ -141,10 +143,9 @@ class Words:
             if _digest(folder) != pointer.get("sha256"):
                 return None
             index = tantivy.Index.open(str(folder))
-            index.searcher()  # wants to lock the folder, which one that may only be read does not allow
+            return index, index.searcher()  # which wants to lock the folder, as one that may only be read does not allow
         except (OSError, ValueError):
             return None
-        return index
 
     def _write(self) -> None:
         """A new tantivy index in a folder of its own, then the pointer to it."""

@@ -11,7 +11,8 @@ import json
 import os
 import typing
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -39,11 +40,18 @@ def save(data: Data, path: Path) -> None:
 
 
 def atomic_write(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """All of `content` under `path`, or nothing: a temporary file, fsync, then a link or a rename."""
+    """All of `content` under `path`, or nothing."""
+    with atomic(path, replace=replace) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic(path: Path, *, replace: bool = False) -> Iterator[io.BufferedIOBase]:
+    """A file to write and read that gets its name once it is whole, or never: a temporary one, fsync, then a link or a rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.write(content)
+        with open(temporary, "x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if replace:

@@ -110,12 +110,13 @@ def test_changes_tell_what_came_and_went_since_a_generation(library: Library) ->
     library.keep(entry("a", "Basalt is dense."))
     first = library.generation
     library.keep(entry("b", "Granite is light."))
+    library.keep(entry("c", "Granite is light.", "Granite is light."))
     library.remove("a")
-    generation, ids, vectors, gone = library.changes(first)
+    generation, added, gone, documents = library.changes(first)
     assert generation == library.generation
-    assert ids.tolist() == [2]
-    assert gone.tolist() == [1]
-    np.testing.assert_allclose(vectors, embed(["Granite is light."]), atol=1e-3)
+    assert (added.ids.tolist(), added.documents.tolist(), gone.tolist(), documents.ids.tolist()) == ([2, 3, 4], [2, 3, 3], [1], [3])
+    for rows in (added, documents):
+        np.testing.assert_allclose(rows.vectors, embed(["Granite is light."] * len(rows)), atol=1e-3)
 
 
 def test_a_document_that_cannot_be_kept_leaves_the_old_one(library: Library) -> None:

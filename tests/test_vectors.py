@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import threading
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +130,76 @@ def test_few_among_many_are_found_though_they_lie_in_few_cells(filled: Library, 
     assert set(ids.tolist()) <= set(far.tolist())
 
 
+def same(library: Library, nearest: Vectors) -> None:
+    """What the copy says of every passage is what the library says."""
+    every = np.array([row[0] for row in library.execute("SELECT id FROM passages ORDER BY id")], np.int64)
+    asked = np.concatenate([[0], every[::-1], every[:3], [10**9]])  # in any order, twice, and some that there are not
+    wanted, theirs = library.matrix(asked)
+    found, papers = nearest.matrix(asked)
+    assert found.ids.tolist() == wanted.ids.tolist() == every.tolist()
+    assert found.documents.tolist() == wanted.documents.tolist()
+    np.testing.assert_array_equal(found.vectors, wanted.vectors)
+    np.testing.assert_allclose(papers, theirs, rtol=0, atol=1e-3)
+
+
+def test_the_vector_of_a_document_of_one_passage_is_that_passages(library: Library) -> None:
+    for number in range(20):
+        keep(library, f"abstract {number}", units(number, 1))
+    nearest = Vectors(library)
+    assert len(nearest.current().documents) == 0  # kept once
+    same(library, nearest)
+    nearest.snapshot()
+    same(library, nearest)
+    keep(library, "paper", units(90, 2))
+    same(library, nearest)
+
+
+def test_the_vectors_themselves_are_those_of_the_library_after_any_change(filled: Library, kind: str) -> None:
+    nearest = Vectors(filled)
+    same(filled, nearest)
+    nearest.snapshot()
+    same(filled, nearest)
+    for change in (
+        lambda: keep(filled, "new", units(40, 30)), lambda: keep(filled, "paper 3", units(41, 5)), lambda: filled.remove("paper 7"),
+        lambda: filled.remove("new"), lambda: keep(filled, "newer", units(42, 7)), lambda: filled.remove("paper 3"),
+    ):  # fmt: skip
+        change()
+        same(filled, nearest)
+        same(filled, Vectors(filled))  # from the snapshot
+    filled.embed_again(filled.not_embedded().tolist(), units(43, filled.size()))
+    assert filled.finish_embedding()
+    same(filled, nearest)
+
+
+def test_passages_that_go_to_another_file_of_the_same_content_are_its_own(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = units(1, 20)
+    keep(library, "a", rows)
+    keep(library, "other", units(2, 400))
+    document = Document((Block("a passage 0"),))
+    library.keep(Entry("copy", f"a {rows.sum()}", 1, 1, document, [], np.empty((0, WIDTH), np.float32)))
+    nearest = Vectors(library)
+    nearest.snapshot()
+    monkeypatch.setattr(Vectors, "_build", lambda self: pytest.fail("rebuilt"))
+    library.remove("a")
+    heir = library.document("copy")
+    assert heir is not None
+    same(library, nearest)
+    assert set(nearest.matrix(np.arange(1, 21))[0].documents.tolist()) == {heir.id}
+
+
+def test_no_row_of_the_library_is_read_for_a_query(filled: Library, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nearest = Vectors(filled)
+    nearest.snapshot()
+    asked = units(99, 1)[0]
+    among = np.arange(1, 900)
+    wanted, chosen = exact(filled, asked, 10), exact(filled, asked, 10, among)
+    for name in ("matrix", "vectors", "owners", "changes", "stream"):
+        monkeypatch.setattr(Library, name, lambda self, *_: pytest.fail("read"))
+    assert len(set(nearest.search(asked, 10)[0].tolist()) & set(wanted.tolist())) >= 9
+    assert nearest.search(asked, 10, among)[0].tolist() == chosen.tolist()
+    assert nearest.matrix(wanted)[0].ids.tolist() == sorted(wanted.tolist())
+
+
 def test_none_are_found_where_none_may_answer(library: Library) -> None:
     nearest = Vectors(library)
     assert len(nearest.search(units(1, 1)[0], 5)[0]) == 0
@@ -182,28 +255,31 @@ def test_a_snapshot_is_written_again_only_where_it_is_worth_it(filled: Library, 
         keep(filled, f"much {number}", units(90 + number, 200))
     nearest.snapshot()
     assert json.loads(pointer.read_text())["generation"] == filled.generation
-    assert len(list(filled.folder.glob("vectors-*.faiss"))) == 1
+    assert {path.name for path in filled.folder.glob("vectors-*")} == {f"vectors-{filled.generation}.{end}" for end in ("faiss", "rows")}
 
 
-def only(folder: Path) -> Path:
-    (path,) = folder.glob("vectors-*.faiss")
+def only(folder: Path, end: str = "faiss") -> Path:
+    (path,) = folder.glob(f"vectors-*.{end}")
     return path
 
 
-def flip(folder: Path) -> None:
-    content = bytearray(only(folder).read_bytes())
+def flip(folder: Path, end: str = "faiss") -> None:
+    content = bytearray(only(folder, end).read_bytes())
     content[len(content) // 2] ^= 1
-    only(folder).write_bytes(content)
+    only(folder, end).write_bytes(content)
 
 
 def point(folder: Path, **changed: object) -> None:
     (folder / POINTER).write_text(json.dumps(json.loads((folder / POINTER).read_text()) | changed))
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "a byte": flip,
     "its end": lambda folder: only(folder).write_bytes(only(folder).read_bytes()[:-100]),
     "all of it": lambda folder: only(folder).unlink(),
+    "a byte of the vectors": lambda folder: flip(folder, "rows"),
+    "the end of the vectors": lambda folder: only(folder, "rows").write_bytes(only(folder, "rows").read_bytes()[:-100]),
+    "the vectors": lambda folder: only(folder, "rows").unlink(),
     "its content": lambda folder: only(folder).write_bytes(b""),
     "its checksum": lambda folder: point(folder, sha256="0" * 64),
     "its encoder": lambda folder: point(folder, encoder="another/32"),
@@ -234,7 +310,52 @@ def test_a_damaged_snapshot_is_never_given_to_faiss(library: Library, monkeypatc
     keep(library, "a", units(1, 300))
     Vectors(library).snapshot()
     flip(library.folder)
-    monkeypatch.setattr(vectors.library(), "deserialize_index", lambda content: pytest.fail("loaded"))
+    monkeypatch.setattr(vectors, "_read", lambda file: pytest.fail("loaded"))
+    assert agreement(library, Vectors(library)) >= 0.99
+
+
+def test_a_length_that_lies_is_refused_before_room_is_made_for_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(library, "a", units(1, 300))
+    Vectors(library).snapshot()
+    path = only(library.folder)
+    length = (300 * WIDTH * 2).to_bytes(8, "little")  # of the vectors, which stand before the ids
+    path.write_bytes(path.read_bytes().replace(length, (2**39).to_bytes(8, "little"), 1))  # half of the terabyte that FAISS allows
+    with open(path, "rb") as file, pytest.raises(RuntimeError, match="deserialization"):
+        vectors._read(file)
+    point(library.folder, sha256=[sha256(only(library.folder, end).read_bytes()).hexdigest() for end in ("faiss", "rows")])
+    made = built(monkeypatch)
+    assert agreement(library, Vectors(library)) >= 0.99
+    assert len(made) == 1
+
+
+def test_a_snapshot_that_is_removed_answers_those_who_have_it_open(filled: Library, kind: str) -> None:
+    Vectors(filled).snapshot()
+    nearest = Vectors(filled)
+    nearest.current()
+    for path in filled.folder.glob("vectors*"):
+        path.unlink()
+    assert agreement(filled, nearest) >= (0.99 if kind == "flat" else 0.95)
+    keep(filled, "new", units(60, 30))
+    same(filled, nearest)
+
+
+@pytest.mark.parametrize("room", [5_000, 100_000])
+def test_on_a_full_disk_the_old_snapshot_answers(library: Library, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(library, "a", units(1, 100))
+    Vectors(library).snapshot()
+    before = {path.name: path.read_bytes() for path in library.folder.glob("vectors*")}
+    keep(library, "b", units(2, 1200))
+    nearest = Vectors(library)
+    nearest.current()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(DataError, match="E_DISK"):
+            nearest.snapshot()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in library.folder.iterdir() if "vectors" in path.name} == before
+    assert agreement(library, nearest) >= 0.99
     assert agreement(library, Vectors(library)) >= 0.99
 
 
