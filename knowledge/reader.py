@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from moho.errors import DataError
-from moho.knowledge.embed import WIDTH, hidden, lowered, minilm
+from moho.knowledge.embed import WIDTH, hidden, minilm, weights
 
 WEIGHTS = Path(__file__).parent / "weights" / "reader.safetensors"
 CARD = WEIGHTS.with_suffix(".json")
@@ -40,10 +40,10 @@ class Settings:
     seed: int = 0
 
 
-def tokens(texts: Sequence[str], batch: int = 32) -> list[np.ndarray]:
+def tokens(texts: Sequence[str]) -> list[np.ndarray]:
     """(token, 384) float32 of unit length for each text, without its two marks."""
     rows: list[np.ndarray] = [np.empty((0, WIDTH), np.float32)] * len(texts)
-    for chosen, last, mask in hidden(_model(), texts, batch):
+    for chosen, last, mask in hidden(_model(), texts):
         unit = last / last.norm(dim=2, keepdim=True).clamp_min(1e-9)
         for row, number in enumerate(chosen):
             rows[number] = unit[row, 1 : int(mask[row].sum()) - 1].numpy()
@@ -58,21 +58,18 @@ def match(question: np.ndarray, passage: np.ndarray) -> float:
 @cache
 def _model() -> Any:
     """MiniLM with the adapter added to its weights."""
-    import copy
-
-    import torch
     from safetensors.torch import load_file
 
-    model = copy.deepcopy(minilm()[1])
+    from moho.knowledge.minilm import MiniLM
+
+    own = dict(weights())
     if WEIGHTS.exists():
         held = load_file(WEIGHTS)
-        layers = dict(model.named_modules())
         for name in sorted({key.rpartition(".")[0] for key in held}):
-            if name not in layers:
+            if f"{name}.weight" not in own:
                 raise DataError("E_FORMAT", f"the reader's weights are of another model: there is no layer {name}.")
-            with torch.no_grad():
-                layers[name].weight += held[f"{name}.up"].float() @ held[f"{name}.down"].float()
-    return lowered(model)
+            own[f"{name}.weight"] = own[f"{name}.weight"] + held[f"{name}.up"].float() @ held[f"{name}.down"].float()
+    return MiniLM(own)
 
 
 def train(pairs: Sequence[tuple[str, str, int]], settings: Settings, out: Path, *, minutes: float = 30.0) -> dict[str, Any]:
