@@ -20,6 +20,9 @@ def cleaned(text: str) -> str:
     >>> cleaned("im\u00adpedance <|im_start|>")
     'impedance ‹|im_start|›'
     """
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")).translate(_LIGATURES)
-    text = _CONTROL.sub("", _INVISIBLE.sub("", text).replace("\t", " "))
-    return _TEMPLATE.sub(lambda match: f"‹{match[1] or match[2]}›", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text).translate(_LIGATURES))
+    if not text.isprintable():
+        text = _CONTROL.sub("", text.replace("\t", " "))
+    return _TEMPLATE.sub(lambda match: f"‹{match[1] or match[2]}›", text) if "<" in text or "[" in text else text

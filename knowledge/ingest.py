@@ -19,7 +19,7 @@ from moho.knowledge import bibliography
 from moho.knowledge.clean import cleaned
 from moho.knowledge.index import Entry, Library
 from moho.knowledge.passages import Document, Passage, cut
-from moho.knowledge.readers import FORMATS, read
+from moho.knowledge.readers import FORMATS, prepare, read
 from moho.sandbox import GIB, limited
 from moho.store import digest
 
@@ -230,6 +230,7 @@ def _read(path: Path, source: str) -> Entry:
         raise DataError("E_FORMAT", f"{path.name} is empty.")
     with coded("the file", path):
         content = digest(path)  # before it is read: where it changes meanwhile, the next ingest sees it
+    prepare(path)
     document = limited(read, path, seconds=SECONDS, memory=2 * GIB)
     return _entry(source, content, state.st_size, state.st_mtime_ns, document)
 

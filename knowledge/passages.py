@@ -17,11 +17,13 @@ KINDS = ("text", "table", "references", "invisible")
 SEPARATOR = "\n\n"  # between blocks of a document's text
 
 # A full stop that ends no sentence: abbreviations of papers, initials, numbers ("Fig. 3", "et al. 2009", "J. F. Claerbout").
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:figs?|eqs?|eqns?|refs?|secs?|sects?|chap|vol|no|nos|pp?|al|e\.g|i\.e|cf|vs|ca|approx|resp|etc|dr|mr|mrs|prof|st|ed|eds|jr|inc|univ|dept|geophys|seism|soc|bull|res|lett|int|proc|trans|phys)|\b[A-Z])\.$",
-    re.I,
+_SHORTENED = (
+    "fig|figs|eq|eqs|eqn|eqns|ref|refs|sec|secs|sect|sects|chap|vol|no|nos|p|pp|al|cf|vs|ca|approx|resp|etc|dr|mr|mrs|prof|st|ed|eds|jr|inc|univ|dept"
+    "|geophys|seism|soc|bull|res|lett|int|proc|trans|phys"
 )
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9$\\À-Þ])")
+_SHORT = frozenset(_SHORTENED.split("|"))
+_ABBREVIATION = re.compile(rf"(?:\b(?:{_SHORTENED}|e\.g|i\.e)|\b[A-Z])\.$", re.I)
+_END = re.compile(r"[.!?]([\"'”’)\]]*)\s+(?=[\"'“‘(\[]?[A-Z0-9$\\À-Þ])")
 
 
 @dataclass(frozen=True)
@@ -95,13 +97,21 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
     """(start, end) of every sentence of `text`; the blanks after a sentence belong to none."""
     start = 0
     for match in _END.finditer(text):
-        before = text[start : match.start()].rstrip("\"'”’)]")
-        if _ABBREVIATION.search(before[-12:]):
+        stop = match.start() + 1
+        if text[stop - 1] == "." and _abbreviated(text[max(start, stop - 12) : stop]):
             continue
-        yield start, match.start() + len(match[0].rstrip())
+        yield start, match.end(1)
         start = match.end()
     if text[start:].strip():
         yield start, start + len(text[start:].rstrip())
+
+
+def _abbreviated(text: str) -> bool:
+    """Whether the full stop at the end of `text` marks an abbreviation."""
+    word = text[:-1].rpartition(" ")[2]
+    if word.isascii() and word.isalpha():
+        return len(word) == 1 or word.lower() in _SHORT
+    return _ABBREVIATION.search(text) is not None
 
 
 _Span = tuple[int, int, int | None, int]  # start, end, page, word pieces

@@ -11,16 +11,19 @@ import re
 import zlib
 from pathlib import Path
 
+import pypdfium2
+
 from moho.errors import DataError
 from moho.files import clean
 from moho.knowledge import layout
-from moho.knowledge.layout import Line, Page
+from moho.knowledge.lines import Line, Page
 from moho.knowledge.passages import Document
 from moho.knowledge.pdf_page import LARGEST_PAGE, Reader
 
 MOST_PAGES = 10_000
 LARGEST_STREAM = 256 * 2**20  # bytes that a stream other than an image may unpack to
 
+_LINEAR = re.compile(rb"/Linearized\b[^>]{0,200}?/L\s{1,3}(\d{1,12})")  # and the length of the file
 _STREAM = re.compile(rb"stream\r?\n")
 
 
@@ -55,7 +58,7 @@ def _gate(path: Path) -> None:
         tail = raw[max(0, size - 65536) :]
         if b"%%EOF" not in tail and b"startxref" not in tail:
             raise DataError("E_TRUNCATED", f"{path.name} ends before the end of a PDF ({size:,} bytes).", "Fetch the file again.")
-        linear = re.search(rb"/Linearized\b[^>]{0,200}?/L\s{1,3}(\d{1,12})", raw[:2048])
+        linear = _LINEAR.search(raw[:2048])
         if linear and int(linear[1]) > size:
             raise DataError("E_TRUNCATED", f"{path.name} has {size:,} of {int(linear[1]):,} bytes.", "Fetch the file again.")
         for match in _STREAM.finditer(raw):
@@ -86,8 +89,6 @@ def _unpacked(raw: mmap.mmap, start: int, end: int) -> int:
 
 
 def _by_pdfium(path: Path, notes: list[str]) -> tuple[list[Page], dict[str, str]]:
-    import pypdfium2
-
     try:
         opened = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:

@@ -2,30 +2,39 @@
 
 Speed decides the shape of this module. PDFium gives a page's text at once and is asked for two boxes a line, for the mode and colour of
 each text object, and for single characters only on pages where objects stand apart within a line (columns that PDFium took for one
-line, tables) or are drawn invisibly. Functions are called by prototypes that take addresses, three times as fast as `pypdfium2.raw`.
+line, tables) or are drawn invisibly. Functions are called by prototypes that take addresses, three times as fast as `pypdfium2.raw`, and
+by `map` over a whole page's objects, into one array that numpy then compares: what is asked of all of them costs no step of Python each.
 """
 
 from __future__ import annotations
 
 import ctypes
 import re
-from array import array
-from collections.abc import Callable
+from codecs import utf_16_le_decode
+from collections import deque
+from collections.abc import Callable, Iterable
 from ctypes import c_double, c_float, c_int, c_uint, c_void_p
+from itertools import repeat
 from typing import Any
 
-from moho.knowledge.layout import Line, Page
+import numpy as np
+import pypdfium2.raw as pdfium
+
+from moho.knowledge.lines import Line, Page
 
 LARGEST_PAGE = 200_000  # characters; what is beyond is left out, and said
 MOST_OBJECTS = 200_000  # on a page, that are looked at
+SPARE = 2**24  # bytes, more than a page takes; giving them back after each page costs a sixth of the time
 SMALLEST_TYPE = 1.0  # pt; text below it is not meant to be read
 WHITE = 240  # of 255: every channel above it is white on white paper
+NARROWEST_GAP = 8.0  # pt between the parts of a line that stand apart
+TOGETHER = 256  # of them that are looked for at once
 SCANNED = 0.5  # share of a page that an image covers where text drawn invisibly is the scan's recognised text
 
 _TEXT, _PATH, _IMAGE, _SHADING, _FORM = 1, 2, 3, 4, 5  # FPDF_PAGEOBJ_*
-_UNSEEN = (3, 7)  # text render modes: neither filled nor stroked
+_UNSEEN = {3, 7}  # text render modes: neither filled nor stroked
 _BOLD = (b"bold", b"black", b"heavy", b"cmbx", b"sfbx", b"-medi", b"ptmb", b"phvb", b"demi")  # in a font's name
-_ENDS = re.compile("\r\n|\ufffe")  # of a line: \ufffe stands for the hyphen at its end
+_ENDS = re.compile("(\r\n|\ufffe)")  # of a line: \ufffe stands for the hyphen at its end
 _PROTOTYPES: dict[str, tuple[Any, ...]] = {  # result, arguments
     "FPDF_LoadPage": (c_void_p, c_void_p, c_int),
     "FPDF_ClosePage": (None, c_void_p),
@@ -34,7 +43,6 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {  # result, arguments
     "FPDFText_ClosePage": (None, c_void_p),
     "FPDFText_CountChars": (c_int, c_void_p),
     "FPDFText_GetText": (c_int, c_void_p, c_int, c_int, c_void_p),
-    "FPDFText_GetCharIndexFromTextIndex": (c_int, c_void_p, c_int),
     "FPDFText_GetLooseCharBox": (c_int, c_void_p, c_int, c_void_p),
     "FPDFText_GetCharBox": (c_int, c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_void_p),
     "FPDFText_GetFontInfo": (ctypes.c_ulong, c_void_p, c_int, c_void_p, ctypes.c_ulong, c_void_p),
@@ -54,18 +62,18 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {  # result, arguments
     "FPDFTextObj_GetTextRenderMode": (c_int, c_void_p),
     "FPDFTextObj_GetFontSize": (c_int, c_void_p, c_void_p),
 }
+_CALLS: dict[str, Callable[..., Any]] = {  # made once, before a child is forked for each document
+    name: ctypes.PYFUNCTYPE(*types)(ctypes.cast(getattr(pdfium, name), c_void_p).value or 0) for name, types in _PROTOTYPES.items()
+}
 
 
 class Reader:
     """Reads the pages of an opened document, with buffers of its own so that a call allocates nothing."""
 
     def __init__(self, document: Any) -> None:
-        import pypdfium2.raw as pdfium
-
         self.document = ctypes.cast(document, c_void_p).value
-        self.calls: dict[str, Callable[..., Any]] = {
-            name: ctypes.PYFUNCTYPE(*types)(ctypes.cast(getattr(pdfium, name), c_void_p).value or 0) for name, types in _PROTOTYPES.items()
-        }
+        self.calls = _CALLS
+        bytes(SPARE)  # made and freed at once: from then on the C library keeps as much of what a page has freed for the next one
         self.size = 16384
         self.characters = (ctypes.c_ushort * self.size)()
         self.floats = (c_float * 6)()  # left, top, right, bottom of a box; a, b, c, d, e, f of a matrix
@@ -78,6 +86,7 @@ class Reader:
         self.at_whole = [ctypes.addressof(self.whole) + 4 * i for i in range(4)]
         self.name = ctypes.create_string_buffer(128)
         self.at_name = ctypes.addressof(self.name)
+        self.bold: dict[bytes, bool] = {}  # by the name of a font
 
     def page(self, number: int) -> Page:
         """A page's lines in the order of its stream; pages count from 0 here, from 1 in what comes back."""
@@ -108,9 +117,9 @@ class Reader:
             self.size = kept + 1
             self.characters = (ctypes.c_ushort * self.size)()
         got = calls["FPDFText_GetText"](text, 0, kept, ctypes.addressof(self.characters))
-        words = ctypes.string_at(self.characters, 2 * max(got - 1, 0)).decode("utf-16-le", "replace")
+        words, _ = utf_16_le_decode(ctypes.string_at(self.characters, 2 * max(got - 1, 0)), "replace")
         if len(words) != kept:  # some characters have no text of their own, or two units
-            codes = [calls["FPDFText_GetUnicode"](text, i) for i in range(kept)]
+            codes = map(calls["FPDFText_GetUnicode"], repeat(text), range(kept))
             words = "".join(chr(code) if 0 < code < 0xD800 or 0xDFFF < code < 0x110000 else "\0" for code in codes)
         page.lines = self._lines(text, words, page)
         unseen, drawn = self._unseen(handle, objects, page, len(page.lines))
@@ -125,33 +134,27 @@ class Reader:
         """The lines of a page, their places from the loose boxes of their first and last characters."""
         found: list[tuple[str, int, int, bool]] = []
         start = 0
-        for match in [*_ENDS.finditer(words), None]:
-            end = match.start() if match else len(words)
-            piece = words[start:end]
-            stripped = piece.strip()
-            if stripped:
-                first = start + len(piece) - len(piece.lstrip())
-                found.append((stripped, first, first + len(stripped) - 1, match is not None and end + 1 == match.end()))
-            start = match.end() if match else end
-        boxes = array("f", bytes(32 * len(found)))
-        at, _ = boxes.buffer_info()
-        loose = self.calls["FPDFText_GetLooseCharBox"]
-        for _, first, last, _ in found:
-            loose(text, first, at)
-            loose(text, last, at + 16)
-            at += 32
+        pieces = _ENDS.split(words)
+        for piece, mark in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
+            if stripped := piece.strip():
+                first = start if stripped is piece else start + len(piece) - len(piece.lstrip())
+                found.append((stripped, first, first + len(stripped) - 1, mark == "\ufffe"))
+            start += len(piece) + len(mark)
+        ends = [end for _, first, last, _ in found for end in (first, last)]
+        boxes, places = _array((len(ends), 4), np.float32)
+        _each(self.calls["FPDFText_GetLooseCharBox"], repeat(text), ends, places[0])
         lines: list[Line] = []
         bold = False
-        edges = iter(boxes.tolist())
-        for (stripped, first, last, hyphen), left, top, right, bottom, left_, top_, right_, bottom_ in zip(found, *[edges] * 8, strict=True):
-            if bottom_ > top or top_ < bottom:  # the line runs up or down the page
+        for (stripped, first, last, hyphen), edges in zip(found, boxes.reshape(-1, 8).tolist(), strict=True):
+            left, top, right, bottom, left_, top_, right_, bottom_ = edges
+            if right_ >= left and bottom_ <= top and top_ >= bottom:
+                line = Line(stripped, left, bottom, right_, top, hyphen, first, last)
+            elif bottom_ > top or top_ < bottom:  # the line runs up or down the page
                 page.down += 1 if top_ < bottom else -1
                 line = Line(stripped, min(left, left_), min(bottom, bottom_), max(right, right_), max(top, top_), hyphen, first, last)
-            elif right_ < left:  # from right to left, or on its head
+            else:  # from right to left, or on its head
                 page.over += stripped[0] < "\u0590"
                 line = Line(stripped, left_, bottom, right, top, hyphen, first, last)
-            else:
-                line = Line(stripped, left, bottom, right_, top, hyphen, first, last)
             if len(stripped) < 70 and (bold or stripped[0].isupper() or stripped[0].isdigit()) and stripped[-1] not in ".,;":
                 bold = line.bold = self._is_bold(text, first)
             else:
@@ -162,8 +165,10 @@ class Reader:
     def _is_bold(self, text: int, at: int) -> bool:
         """Whether the font of a character is called bold."""
         got = self.calls["FPDFText_GetFontInfo"](text, at, self.at_name, 128, self.at_whole[0])
-        name = self.name.raw[: max(got - 1, 0)].lower() if got <= 128 else b""
-        return any(mark in name for mark in _BOLD)
+        name = self.name.raw[: max(got - 1, 0)] if got <= 128 else b""
+        if (bold := self.bold.get(name)) is None:
+            bold = self.bold[name] = any(mark in name.lower() for mark in _BOLD)
+        return bold
 
     # what is not to be seen
 
@@ -171,50 +176,49 @@ class Reader:
         """The text objects that a reader of the page cannot see, by address, and how many text objects there are."""
         calls = self.calls
         get, mode_of, kind_of = calls["FPDFPage_GetObject"], calls["FPDFTextObj_GetTextRenderMode"], calls["FPDFPageObj_GetType"]
-        items = [get(handle, i) for i in range(min(many, MOST_OBJECTS))]
+        items = list(map(get, repeat(handle), range(min(many, MOST_OBJECTS))))
         nested = len(items)  # from here on they are in forms, whose places are their own
-        modes = [mode_of(item) for item in items]
-        at = 0
-        while -1 in modes[at:]:
-            at = modes.index(-1, at)
-            if kind_of(items[at]) == _FORM:
-                inner = min(calls["FPDFFormObj_CountObjects"](items[at]), MOST_OBJECTS - len(items))
-                items += [calls["FPDFFormObj_GetObject"](items[at], i) for i in range(inner)]
-                modes += [mode_of(item) for item in items[len(modes) :]]
-            at += 1
-        texts = [(place, item) for place, (item, mode) in enumerate(zip(items, modes, strict=True)) if mode >= 0]
+        modes = list(map(mode_of, items))
+        if -1 in modes:
+            for at, item in enumerate(items):  # which grow by what is in forms
+                if modes[at] == -1 and kind_of(item) == _FORM:
+                    inner = min(calls["FPDFFormObj_CountObjects"](item), MOST_OBJECTS - len(items))
+                    items += list(map(calls["FPDFFormObj_GetObject"], repeat(item), range(inner)))
+                    modes += list(map(mode_of, items[len(modes) :]))
+        texts = [place for place, mode in enumerate(modes) if mode >= 0]
         unseen: set[int] = set()
-        strokeless = {item for place, item in texts if modes[place] in _UNSEEN}
+        strokeless = set() if _UNSEEN.isdisjoint(modes) else {items[place] for place in texts if modes[place] in _UNSEEN}
         if strokeless:
             page.image = self._image_share(handle, many, page)
             page.recognised = page.image > SCANNED and len(strokeless) > 0.9 * len(texts)
             if not page.recognised:
                 unseen |= strokeless
-        for place, item in self._white(texts):
-            if modes[place] in (0, 4) and (place >= nested or not self._on_dark(items[:place], item)):
-                unseen.add(item)
+        drawn = [items[place] for place in texts]
+        for i in self._white(drawn):
+            place = texts[i]
+            if modes[place] in (0, 4) and (place >= nested or not self._on_dark(items[:place], items[place])):
+                unseen.add(items[place])
         if len(texts) > lines:  # else an object is a line, which has a box
-            left, bottom, right, top = page.box
-            bounds_of = calls["FPDFPageObj_GetBounds"]
-            for place, item in texts:
-                if bounds_of(item, *self.at_bounds):
-                    low, below, high, above = self.bounds
-                    if (above - below < SMALLEST_TYPE and self._type_size(item) < SMALLEST_TYPE) or (place < nested and (low > right or high < left or below > top or above < bottom)):  # noqa: E501
-                        unseen.add(item)
+            low, outside = self._misplaced(drawn, page.box)
+            unseen |= {drawn[i] for i in low if self._type_size(drawn[i]) < SMALLEST_TYPE}
+            unseen |= {drawn[i] for i in outside if texts[i] < nested}
         return unseen, len(texts)
 
-    def _white(self, texts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """The text objects that are white or transparent."""
-        colours = array("I", [128]) * (4 * len(texts))
-        at, _ = colours.buffer_info()
-        fill_of = self.calls["FPDFPageObj_GetFillColor"]
-        for _, item in texts:
-            fill_of(item, at, at + 4, at + 8, at + 12)
-            at += 16
-        light, alpha = list(map(min, colours[0::4], colours[1::4], colours[2::4])), colours[3::4]
-        if not light or (max(light) <= WHITE and min(alpha) > 0):
-            return []
-        return [text for text, channel, opaque in zip(texts, light, alpha, strict=True) if channel > WHITE or opaque == 0]
+    def _white(self, texts: list[int]) -> list[int]:
+        """Which of the text objects are white or transparent."""
+        colours, places = _array((len(texts), 4), np.uint32, 128)
+        _each(self.calls["FPDFPageObj_GetFillColor"], texts, *places)
+        light = colours[:, :3].min(axis=1) > WHITE
+        return np.flatnonzero(light | (colours[:, 3] == 0)).tolist()
+
+    def _misplaced(self, texts: list[int], box: tuple[float, float, float, float]) -> tuple[list[int], list[int]]:
+        """Which of the text objects are as low as no type is, and which stand outside the page."""
+        bounds, places = _array((len(texts), 4), np.float32)
+        known = np.array(list(map(self.calls["FPDFPageObj_GetBounds"], texts, *places)), bool)
+        left, bottom, right, top = bounds.astype(float).T
+        low = known & (top - bottom < SMALLEST_TYPE)
+        outside = known & ((left > box[2]) | (right < box[0]) | (bottom > box[3]) | (top < box[1]))
+        return np.flatnonzero(low).tolist(), np.flatnonzero(outside).tolist()
 
     def _on_dark(self, below: list[int], item: int) -> bool:
         """Whether the uppermost thing painted under a white text is not white."""
@@ -301,23 +305,15 @@ class Reader:
 
     def _find_gaps(self, text: int, words: str, page: Page) -> None:
         """Part lines where text objects stand apart by more than a blank: columns, and cells of tables."""
-        lines, at = page.lines, 0
+        boxes, places = _array((self.calls["FPDFText_CountRects"](text, 0, -1), 4), np.float64)
+        _each(self.calls["FPDFText_GetRect"], repeat(text), range(len(boxes)), *places)
         gaps: dict[int, list[float]] = {}
-        last, edge = -1, 0.0
-        rect_of, (to_left, to_top, to_right, to_bottom) = self.calls["FPDFText_GetRect"], self.at_doubles
-        for i in range(self.calls["FPDFText_CountRects"](text, 0, -1)):
-            rect_of(text, i, to_left, to_top, to_right, to_bottom)
-            left, top, right, bottom = self.doubles
-            middle = (top + bottom) / 2
-            for k in range(at, min(at + 6, len(lines))):
-                line = lines[k]
-                if line.bottom - 1 <= middle <= line.top + 1 and left >= line.left - 2 and right <= line.right + 2:
-                    if last == k and left - edge > max(8.0, 0.9 * (line.top - line.bottom)):
-                        gaps.setdefault(k, []).append(left)
-                    last, edge, at = k, right, k
-                    break
+        for k, left in _gaps(boxes, page.lines):
+            gaps.setdefault(k, []).append(left)
         if gaps:
-            page.lines = [part for k, line in enumerate(lines) for part in (self._cut_line(text, words, line, gaps[k]) if k in gaps else [line])]
+            page.lines = [
+                part for k, line in enumerate(page.lines) for part in (self._cut_line(text, words, line, gaps[k]) if k in gaps else [line])
+            ]
 
     def _cut_line(self, text: int, words: str, line: Line, lefts: list[float]) -> list[Line]:
         """A line in parts that begin at `lefts`; its characters are found by halving, because they run from left to right."""
@@ -341,3 +337,43 @@ class Reader:
                 whole.row = line.first + 1
                 parts.append(whole)
         return parts
+
+
+def _array(shape: tuple[int, int], kind: type, value: int = 0) -> tuple[np.ndarray, list[range]]:
+    """An array filled with `value`, and the addresses of its items, by column."""
+    made: np.ndarray = np.full(shape, value, kind)
+    rows, size = shape[0], made.itemsize
+    first = made.ctypes.data
+    return made, [range(at, at + rows * shape[1] * size, shape[1] * size) for at in range(first, first + shape[1] * size, size)]
+
+
+def _each(function: Callable[..., Any], *arguments: Iterable[int]) -> None:
+    """Call a function with each of the arguments."""
+    deque(map(function, *arguments), maxlen=0)
+
+
+def _gaps(boxes: np.ndarray, lines: list[Line]) -> list[tuple[int, float]]:
+    """Where a box (left, top, right, bottom) stands apart from the one before it in the same line: (the line's number, left of the box)."""
+    left, top, right, bottom = boxes.T
+    apart = np.flatnonzero(left[1:] - right[:-1] > NARROWEST_GAP) + 1
+    if not apart.size or not lines:
+        return []
+    low, high = np.array([line.bottom for line in lines]), np.array([line.top for line in lines])  # (line,)
+    start, end = np.array([line.left for line in lines]), np.array([line.right for line in lines])
+    middle = (top + bottom) / 2
+    apart = apart[np.abs(middle[apart] - middle[apart - 1]) <= (high - low).max() + 2]
+    found: list[tuple[int, float]] = []
+    for first in range(0, apart.size, TOGETHER):
+        box = apart[first : first + TOGETHER]
+        near = np.flatnonzero((low - 1 <= middle[box].max()) & (high + 1 >= middle[box].min()))
+        if not near.size:
+            continue
+        within = np.ones((box.size, near.size), bool)
+        for one in (box, box - 1):
+            at = middle[one, None]
+            within &= (low[near] - 1 <= at) & (at <= high[near] + 1) & (left[one, None] >= start[near] - 2) & (right[one, None] <= end[near] + 2)
+        line = near[within.argmax(axis=1)]
+        wide = left[box] - right[box - 1] > np.maximum(NARROWEST_GAP, 0.9 * (high - low)[line])
+        chosen = within.any(axis=1) & wide
+        found += zip(line[chosen].tolist(), left[box[chosen]].tolist(), strict=True)
+    return found

@@ -57,6 +57,12 @@ def read(path: Path) -> Document:
     return replace(document, format=found)
 
 
+def prepare(path: Path) -> None:
+    """Import what reads files of this name, so that a child forked for each of them need not."""
+    if named := FORMATS.get(path.suffix.lower()):
+        import_module(f"moho.knowledge.{_READERS[named][0]}")
+
+
 def _format(head: bytes, path: Path) -> str:
     """The format of a file by its first bytes, else by its name. E_FORMAT for what is no document."""
     named = FORMATS.get(path.suffix.lower())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -313,6 +316,29 @@ def test_damaged_files_are_read_or_refused_with_a_code(tmp_path: Path) -> None:
             assert limited(read, path, seconds=20, memory=GIB).blocks
         except DataError as error:
             assert error.code.startswith("E_")  # noqa: PT017
+
+
+def test_what_reads_a_pdf_is_imported_before_a_child_is_forked_for_it() -> None:
+    here = "print('pypdfium2' in sys.modules)"
+    code = f"import sys; from pathlib import Path; from moho.knowledge.readers import prepare; {here}; prepare(Path('a.pdf')); {here}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_a_figure_of_many_strokes_takes_no_longer_than_its_strokes(tmp_path: Path) -> None:
+    def seconds(strokes: int) -> float:
+        def draw(page: canvas.Canvas) -> None:
+            for k in range(strokes):
+                page.line(50 + k % 400, 100, 50 + k % 400, 300)
+            prose(page, 60, 790, 20, "seen")
+
+        path = made(tmp_path / f"{strokes}.pdf", draw)
+        started = time.process_time()
+        assert "seen19" in whole(read(path))
+        return time.process_time() - started
+
+    seconds(100)
+    assert seconds(48_000) < 16 * seconds(6_000)  # eight times as many; their square would be sixty-four
 
 
 def test_many_pages_come_through_the_child_process(tmp_path: Path) -> None:
