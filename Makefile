@@ -16,9 +16,10 @@ check: .venv/installed  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: .venv/installed  ## the reference page of the tools, from their signatures and docstrings, and the vectors of the handbook
+docs: .venv/installed  ## the reference page of the tools, from their signatures and docstrings, and the vectors that ship
 	mkdir -p docs
 	$(BIN)/python -m moho.knowledge.starter  # the vectors of the handbook
+	$(BIN)/python -m moho.agent.offer  # and of the phrasings that tools are found by
 	$(BIN)/moho tools --markdown > docs/tools.md
 
 bench: .venv/installed  ## ratios against named peers, measured side by side

@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from moho.agent.quantities import candidates, quantities
+from moho.agent import choices
+from moho.agent.quantities import quantities
 from moho.agent.registry import MARK, Argument, Tool, find_tool
-from moho.units import Quantity, unit_of
+from moho.units import Quantity
 
 SYSTEM = "You are Moho. Reply with one call; ? for a value not given; answer(keys) when it is done; refuse() when no call fits."
+
+NEAREST = 3  # tools that the prompt names as the nearest of those it lists
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,21 @@ class Situation:
 
     request: str
     catalogue: Mapping[str, str]  # name -> kind
-    tools: Sequence[str]  # names of those offered
+    tools: Sequence[str]  # names of those offered, the nearest to the request first
     done: Sequence[Done] = ()
     earlier: Sequence[tuple[str, str]] = ()  # (request, calls or reply) of this conversation, oldest first
 
     @property
     def text(self) -> str:
         """Everything the person has said in this conversation, without the names of data sets, whose digits are no quantities."""
-        said = "\n".join([*(request for request, _ in self.earlier), self.request])
+        return self._nameless("\n".join([*(request for request, _ in self.earlier), self.request]))
+
+    @property
+    def asked(self) -> str:
+        """The request, without the names of data sets."""
+        return self._nameless(self.request)
+
+    def _nameless(self, said: str) -> str:
         for name in sorted(self.catalogue, key=len, reverse=True):
             said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", said, flags=re.I)
         return said
@@ -57,10 +67,11 @@ def signature(tool: Tool) -> str:
 
 def prompt(situation: Situation) -> list[dict[str, str]]:
     """The chat messages of one decision."""
-    calls = "\n".join(signature(find_tool(name)) for name in situation.tools)
+    calls = "\n".join(signature(find_tool(name)) for name in sorted(situation.tools))  # the same list, the same first tokens
     data = ", ".join(f'"{name}" {kind}' for name, kind in situation.catalogue.items()) or "none"
     lines = [f"Data: {data}"]
     lines += [f"Earlier: {request} => {reply}" for request, reply in situation.earlier[-2:]]
+    lines.append(f"Near: {', '.join(situation.tools[:NEAREST]) or 'none'}")
     lines.append(f"Request: {situation.request}")
     for step in situation.done:
         made = f'"{step.result}" ' if step.result else ""
@@ -115,15 +126,21 @@ def grammar(situation: Situation) -> str:
         if (rule := _call_rule(find_tool(name), situation, rules)) is not None:
             rules[f"call_{name}"] = rule
             starts.append(f"call_{name}")
-    keys = [f"{step.id}.{key}" for step in situation.done for key in step.facts]
-    if keys:
+    if keys := listed(situation):
         said = quantities(situation.request)
         premise = f' ("!=" {_choice(rules, "premise", said)})?' if said else ""
-        rules["key"] = f"({' | '.join(map(_literal, keys))}){premise}"
-        rules["answer"] = '"answer(" key (", " key)* ")"'
+        for place, key in enumerate(keys):  # each key once, in the order of the steps
+            more, only = (f'(", " from{place + 1})?', f" | from{place + 1}") if place + 1 < len(keys) else ("", "")
+            rules[f"from{place}"] = f"{_literal(key)}{premise} {more}{only}"
+        rules["answer"] = '"answer(" from0 ")"'
         starts.append("answer")
     starts.append('"refuse()"')
     return f"root ::= {' | '.join(starts)}\n" + "\n".join(f"{name} ::= {body}" for name, body in rules.items())
+
+
+def listed(situation: Situation) -> list[str]:
+    """The keys that an answer may name, in the order in which it names them."""
+    return [f"{step.id}.{key}" for step in situation.done for key in step.facts]
 
 
 def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str | None:
@@ -131,6 +148,7 @@ def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str |
 
     An optional argument that the request gives a value for, and that value to nothing else, cannot be left out.
     """
+    used = " ".join(done.call for done in situation.done)
     parts: list[str] = []
     first = True
     optional: list[tuple[str, bool]] = []
@@ -143,7 +161,7 @@ def _call_rule(tool: Tool, situation: Situation, rules: dict[str, str]) -> str |
             parts.append(pair if first else f'", " {pair}')
             first = False
         else:
-            optional.append((pair, given(tool, argument, situation)))
+            optional.append((pair, choices.given(tool, argument, situation, used)))
     if first and optional:  # no required argument: the first one written has no comma before it
         tails = []
         for i, (pair, _) in enumerate(optional):
@@ -159,57 +177,21 @@ def _tail(optional: Sequence[tuple[str, bool]]) -> list[str]:
     return [f'", " {pair}' if forced else f'(", " {pair})?' for pair, forced in optional]
 
 
-def given(tool: Tool, argument: Argument, situation: Situation) -> bool:
-    """Whether the request gives this optional argument a value that no step has used and no other argument could take."""
-    if argument.choices:
-        long = [choice for choice in argument.choices if len(choice) > 3]
-        return sum(bool(re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", situation.request, re.I)) for choice in long) == 1
-    if argument.is_data or argument.unit is None or not argument.unit.symbol or argument.many:
-        return False
-    alike = sum(a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
-    used = " ".join(done.call for done in situation.done)
-    fresh = [q for q in candidates(situation.request, argument) if unit_of(q) and f'"{q}"' not in used]
-    return len(fresh) == alike
-
-
 def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[str, str]) -> str | None:
     """The rule for one argument's values; None for an optional one that nothing here could fill."""
-    if argument.is_data:
-        names = [name for name, kind in situation.catalogue.items() if argument.takes(kind)]
-        key = "data_" + "_".join(sorted(kind.__name__ for kind in argument.kinds))
-    else:
-        names = candidates(situation.text, argument)
-        if argument.choices and was_said(tool, argument, names, situation.request):
-            names = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", situation.request, re.I)]
-        key = f"{tool.name}_{argument.name}"
-    if argument.many:
-        key += "_list"
+    names = choices.values(tool, argument, situation)
+    key = f"{tool.name}_{argument.name}{'_list' if argument.many else ''}"
     if not names and not argument.required:
         return None
-    new = key not in rules
     listed = _choice(rules, key, names) if names else ""
-    if argument.many and names and new:
+    if argument.many and names:
         one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
         rules[key] = f'"\\"" {one} (", " {one})* "\\""'
     if argument.required:
-        if names and was_said(tool, argument, names, situation.request if argument.choices else situation.text):
+        if names and choices.was_said(tool, argument, situation):
             return listed
         return f'({listed} | "{MARK}")' if listed else f'"{MARK}"'
     return listed
-
-
-def was_said(tool: Tool, argument: Argument, names: Sequence[str], text: str) -> bool:
-    """Whether the person must have given this required argument, so that leaving it open would ask for what they said.
-
-    So it is when one of its listed words stands in the text, or as many quantities with a unit of its own as the tool requires of
-    that unit.
-    """
-    if argument.choices:
-        return any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I) for name in names)
-    if argument.is_data or argument.unit is None or not argument.unit.symbol:
-        return False
-    needed = sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
-    return sum(bool(unit_of(name)) for name in names) >= (1 if argument.many else needed)
 
 
 def _choice(rules: dict[str, str], key: str, texts: Sequence[str]) -> str:

@@ -16,13 +16,17 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 
 from moho.agent import decision
-from moho.agent.registry import MARK
+from moho.agent.choices import rising
+from moho.agent.registry import MARK, find_tool
 from moho.errors import DataError
 from moho.units import Quantity, Unit, parse
+
+FIRST = 3  # numbers of the last step that an answer states in any case
 
 
 def make(spec: str, *, key: str = "", network: bool = False) -> BaseChatModel:
@@ -61,8 +65,16 @@ class EmbeddedChat(BaseChatModel):
         from moho.agent.embedded import embedded
 
         situation = situate(messages, kwargs.get("offered", []))
-        line = embedded(self.variant).decide(situation)
-        return ChatResult(generations=[ChatGeneration(message=message(line, situation, f"call_{len(messages)}"))])
+        decider = embedded(self.variant)
+        made = message(decider.decide(situation), situation, f"call_{len(messages)}")
+        made.usage_metadata = usage(decider)
+        return ChatResult(generations=[ChatGeneration(message=made)])
+
+
+def usage(decider: Any) -> UsageMetadata:
+    """The tokens of a model's last decision, as chat messages tell them."""
+    read, written = decider.used
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
 
 
 def situate(messages: Sequence[BaseMessage], offered: Sequence[str]) -> decision.Situation:
@@ -72,7 +84,7 @@ def situate(messages: Sequence[BaseMessage], offered: Sequence[str]) -> decision
     calls: dict[str, ToolCall] = {}
     for item in messages:
         if isinstance(item, SystemMessage):
-            catalogue = dict(item.additional_kwargs.get("catalogue", {}))
+            catalogue = dict(item.additional_kwargs.get("catalogue", catalogue))  # a later one only sends an answer back
         elif isinstance(item, HumanMessage):
             turns.append((str(item.content), [], ""))
         elif isinstance(item, AIMessage):
@@ -105,8 +117,29 @@ def message(line: str, situation: decision.Situation, identity: str) -> AIMessag
         words = "This is not something that Moho's tools can do with these data."
         return AIMessage("", tool_calls=[ToolCall(name="refuse", args={"reason": words, "scope": True}, id=identity)])
     if chosen.name != "answer":
-        return AIMessage("", tool_calls=[ToolCall(name=chosen.name, args=dict(chosen.arguments), id=identity)])
-    return AIMessage(compose(chosen.keys, situation.done))
+        arguments = rising(find_tool(chosen.name), chosen.arguments)
+        return AIMessage("", tool_calls=[ToolCall(name=chosen.name, args=arguments, id=identity)])
+    return AIMessage(compose(disclosed(chosen.keys, situation.done), situation.done))
+
+
+def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> list[tuple[str, str]]:
+    """The keys of an answer with those that a reader needs to trust it, in the order of the steps.
+
+    What the person set and the result states again (the density of a Bouguer correction) is said with it, and of the last step at least
+    the numbers that its tool puts first.
+    """
+    named = dict(keys)
+    last = max((step.id for step in done if step.facts and not step.error), default=0)
+    for step in done:
+        if step.error or not step.facts or not step.result:
+            continue
+        given = decision.read(step.call).arguments
+        wanted = [key for key in step.facts if key in given]
+        if step.id == last and not any(key.startswith(f"{step.id}.") for key in named):
+            wanted += list(step.facts)[:FIRST]
+        named |= {f"{step.id}.{key}": "" for key in wanted if f"{step.id}.{key}" not in named}
+    order = {f"{step.id}.{key}": place for step in done for place, key in enumerate(step.facts)}
+    return sorted(named.items(), key=lambda item: (int(item[0].partition(".")[0]), order.get(item[0], 0)))
 
 
 def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> str:

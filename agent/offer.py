@@ -10,16 +10,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from moho.agent.registry import Tool, load_tools
+from moho.agent.registry import Tool, load_tools, way
+from moho.agent.voices import phrasings
 from moho.settings import home
+from moho.store import atomic_write
+from moho.survey import KINDS
 
+VECTORS = Path(__file__).parent / "weights" / "phrases.safetensors"
 MANY = 7  # tools a small model is offered
 NEAR = 0.4  # cosine between a clause and the tool it asks for
+RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
 FEW = 8  # tools that may share a word which still names one of them
 ASKS = re.compile(
     r"\W*(?:(?:and|so|but|then|also|until|since) )*(?:what|how|why|which|where|when|who|is|are|does|do|did|was|were|has|have|explain|tell)\b", re.I
@@ -29,15 +35,25 @@ _WORD = re.compile(r"[a-z][a-z-]*[a-z]", re.I)
 _UNITS = frozenset(("hz", "ms", "km", "sec", "seconds", "metres", "degrees", "nt", "mgal"))
 
 
-def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY) -> list[str]:
+def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY, leaving: Collection[str] = ()) -> list[str]:
     """Names of tools for a request, nearest first: those whose data are there, and the two nearest of all even if theirs are missing.
 
-    A tool whose data are missing stays on offer so that the refusal can say what is missing; tools used already stay, too.
+    In place of a tool whose data are missing stands the one that makes them of what is there (picks of seismograms). Where none does, it
+    stays on offer so that the refusal can say what is missing; tools used already stay, too. `leaving`: phrasings that do not count, for a
+    request that was made of them.
     """
-    ranked = rank(request)
+    ranked = rank(request, frozenset(leaving))
     held = set(kinds.values())
     tools = load_tools()
-    open_ = [name for position, name in enumerate(ranked) if position < 2 or fits(tools[name], held)]
+    open_: list[str] = []
+    for position, name in enumerate(ranked):
+        if fits(tools[name], held):
+            open_.append(name)
+        elif position < 2:
+            open_.append(maker(tools[name], held) or name)
+    open_ = list(dict.fromkeys(open_))
+    named = _named(request)
+    open_ = [*open_[:2], *(name for name in open_[2:] if name in named), *(name for name in open_[2:] if name not in named)]
     chosen = [*dict.fromkeys(used), *(name for name in open_ if name not in used)][:many]
     return sorted(chosen, key=ranked.index)
 
@@ -47,22 +63,39 @@ def fits(tool: Tool, held: set[str]) -> bool:
     return all(any(a.takes(kind) for kind in held) for a in tool.arguments if a.is_data and a.required)
 
 
+def _named(request: str) -> set[str]:
+    """The tools that a word of the request names, which hardly another tool is known by."""
+    said = {word for word in _WORD.findall(request.lower()) if 0 < _common()[word] <= RARE}
+    return {name for name in load_tools() if said & _words(name)}
+
+
+def maker(tool: Tool, held: set[str]) -> str:
+    """The tool that makes what `tool` lacks of a class that is there; "" where there is none or more than that is lacking."""
+    lacking = [a for a in tool.arguments if a.is_data and a.required and not any(a.takes(kind) for kind in held)]
+    if len(lacking) != 1:
+        return ""
+    words = way(lacking[0], [KINDS[kind] for kind in sorted(held) if kind in KINDS])
+    named = re.match(r"`(\w+)` (?:makes|takes)", words)
+    return named[1] if named and fits(load_tools()[named[1]], held) else ""
+
+
 @lru_cache(maxsize=512)
-def rank(request: str) -> list[str]:
+def rank(request: str, leaving: frozenset[str] = frozenset()) -> list[str]:
     """All tools, nearest first."""
-    best = _nearness(clauses(request))
+    best = _nearness(clauses(request), leaving)
     return sorted(best, key=lambda name: (-best[name], name))
 
 
-def _nearness(texts: Sequence[str]) -> dict[str, float]:
+def _nearness(texts: Sequence[str], leaving: Collection[str] = ()) -> dict[str, float]:
     """For each tool the cosine between the nearest of the texts and the nearest of its phrases."""
     from moho.knowledge.embed import embed
 
-    owners, vectors = _phrases()
-    best: dict[str, float] = {}
-    for owner, near in zip(owners, (vectors @ embed(list(texts)).T).max(axis=1), strict=True):
-        best[owner] = max(best.get(owner, -1.0), float(near))
-    return best
+    owners, phrases, vectors = _phrases()
+    near = (vectors @ embed(list(texts)).T).max(axis=1)
+    if leaving:
+        near[np.isin(phrases, [_plain(phrase) for phrase in leaving])] = -1.0
+    names, first = np.unique(owners, return_index=True)  # the phrases of a tool stand together
+    return dict(zip(names.tolist(), np.maximum.reduceat(near, first).tolist(), strict=True))
 
 
 def clauses(conversation: str) -> list[str]:
@@ -120,25 +153,55 @@ def _common() -> Counter[str]:
 
 
 @cache
-def _phrases() -> tuple[list[str], np.ndarray]:
-    """(phrase,) owning tools and (phrase, 384) vectors, kept in Moho's folder under a digest of the phrases."""
-    from moho.knowledge.embed import embed
-
+def _phrases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(phrase,) owning tools, (phrase,) phrases and their (phrase, 384) vectors: those that come with Moho where they are of just these phrases."""
     owners: list[str] = []
     texts: list[str] = []
+    others = phrasings()
     for name, tool in sorted(load_tools().items()):
-        phrases = [tool.summary, name.replace("_", " "), *(say.replace("{", "").replace("}", "").replace("_", " ") for say in tool.say)]
+        phrases = [tool.summary, name.replace("_", " "), *map(_plain, (*tool.say, *others.get(name, ())))]
         owners += [name] * len(phrases)
         texts += phrases
     key = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
-    path = home() / "cache" / f"tools-{key}.npy"
-    if path.exists():
-        vectors = np.load(path, allow_pickle=False)
-        if len(vectors) == len(texts):
-            return owners, vectors
+    return np.array(owners), np.array(texts), _vectors(texts, key)
+
+
+def _vectors(texts: Sequence[str], key: str) -> np.ndarray:
+    """The vectors that came with Moho, or those that were kept in its folder, or new ones."""
+    from safetensors import safe_open
+
+    from moho.knowledge.embed import embed
+
+    for path in (VECTORS, home() / "cache" / f"tools-{key}.safetensors"):
+        if path.exists():
+            with safe_open(path, "numpy") as held:
+                if (held.metadata() or {}).get("phrases") == key:
+                    return np.asarray(held.get_tensor("vectors"), np.float32)
     vectors = embed(texts)
+    write_vectors(path, vectors, key)
+    return vectors
+
+
+def write_vectors(path: Path, vectors: np.ndarray, key: str) -> None:
+    """Keep vectors of phrases under the digest of these."""
+    from safetensors.numpy import save
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{id(vectors)}.npy")
-    np.save(temporary, vectors)
-    temporary.replace(path)
-    return owners, vectors
+    atomic_write(path, save({"vectors": vectors.astype(np.float16)}, {"phrases": key}), replace=True)
+
+
+def _plain(say: str) -> str:
+    """A phrasing without the braces of its slots."""
+    return say.replace("{", "").replace("}", "").replace("_", " ")
+
+
+def make() -> int:
+    """Embed the phrasings of all tools and write the file that comes with Moho; how many there are."""
+    _, texts, vectors = _phrases()
+    key = hashlib.sha256("\n".join(texts.tolist()).encode()).hexdigest()[:16]
+    write_vectors(VECTORS, vectors, key)
+    return len(texts)
+
+
+if __name__ == "__main__":
+    print(f"{make()} phrasings embedded")

@@ -7,6 +7,7 @@ model can only copy a value that was said, and a value that nobody said can be t
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 from moho.agent.registry import Argument
@@ -52,16 +53,31 @@ _SPOKEN = re.compile(
     re.I,
 )
 SPOKEN_QUANTITY = re.compile(rf"(?<!\w)({SPOKEN}|half an?|half|(?:a )?quarter(?: of an?)?)[ -](?:{_UNIT})(?![A-Za-z])", re.I)  # "thirty-seven Hz"
+_RANGED = re.compile(r"^\s*(?:-|–|—|to|\.\.+)\s*$", re.I)
 _JOINED = re.compile(r"^\s*(?:-|–|—|to|à|bis|and|,|/|&|or|till|until|thru|through|\.\.+)\s*$", re.I)
 
 
-@lru_cache(maxsize=256)
 def quantities(text: str) -> tuple[str, ...]:
     """Every quantity in `text`, in order, as it may be written into an argument. A range gives its unit to both ends.
 
     >>> quantities("filter it 5-60 Hz, then AGC with half a second")
     ('5 Hz', '60 Hz', 'half a second')
     """
+    return tuple(dict.fromkeys(mention.written for mention in mentions(text)))
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A quantity where it stands: as it may be written into an argument, and the words around it."""
+
+    written: str
+    before: str  # up to it, or up to the number that it makes a range with
+    after: str
+
+
+@lru_cache(maxsize=256)
+def mentions(text: str) -> tuple[Mention, ...]:
+    """Every quantity in `text`, in order, with the words before and after it."""
     found: list[list[str | int]] = []  # start, end, number, unit
     text = re.sub(r"\b(?:minus|negative) (?=[\d.])", "-", text, flags=re.I)
     text = re.sub(r"(\d*) ?([½¼¾])", lambda m: f"{int(m[1] or 0) + _FRACTIONS[m[2]]:g}", text)
@@ -93,9 +109,14 @@ def quantities(text: str) -> tuple[str, ...]:
             kept.append(item)
     for left, right in zip(reversed(kept[:-1]), reversed(kept[1:]), strict=True):
         between = text[int(left[1]) : int(right[0])]
-        if not left[3] and right[3] and _JOINED.match(between) and not (between.strip() == "," and _COUNTED.search(text[: int(left[0])])):
+        if not left[3] and right[3] and _JOINED.match(between) and not (between.strip() in (",", "/") and _COUNTED.search(text[: int(left[0])])):
             left[3] = right[3]
-    return tuple(dict.fromkeys(f"{item[2]} {item[3]}".strip() for item in kept))
+    listed: list[Mention] = []
+    for place, item in enumerate(kept):
+        joined = place > 0 and _RANGED.match(text[int(kept[place - 1][1]) : int(item[0])])
+        before = listed[-1].before if joined else text[: int(item[0])]
+        listed.append(Mention(f"{item[2]} {item[3]}".strip(), before, text[int(item[1]) :]))
+    return tuple(listed)
 
 
 def candidates(text: str, argument: Argument) -> list[str]:

@@ -23,7 +23,7 @@ RIGHT = [
     'bandpass(line=?, low="5 Hz", high="60 Hz")',
     "refuse()",
     "answer(1.traces)",
-    'answer(1.traces, 1.traces!="5 Hz")',
+    'answer(1.traces!="5 Hz")',
     'detect_associate(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
     'filter_waveforms(waveforms="w1", low="5 Hz", high="60 Hz")',
 ]
@@ -36,6 +36,7 @@ WRONG = [
     "answer(2.traces)",
     "answer(1.samples)",
     "answer()",
+    "answer(1.traces, 1.traces)",  # each number once
     "",
     'bandpass(line="line 12", low="5 Hz", high="60 Hz"',
     'gain_agc(line="line 12")',
@@ -133,6 +134,7 @@ def test_the_prompt_holds_names_and_keys_and_no_numbers_of_results() -> None:
         'Data: "line 12" Seismic',
         "Earlier: c => d",
         "Earlier: e => f",
+        "Near: bandpass",
         "Request: then?",
         'Done 1: trace_qc(line="line 12") -> peak_frequency',
         "Done 2: bandpass() -> error: low must be above 0",

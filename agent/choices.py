@@ -1,0 +1,198 @@
+"""What each argument of a tool could be in a situation: the names, quantities and words that the grammar of a decision offers.
+
+`quantities.candidates` lists what a unit allows. Here the words around a number narrow that: a number behind the name of another
+argument ("lta 10 s") or a count ("CDP 150-250") is no value of this one, and where enough quantities carry the unit an
+argument wants, numbers without one are left out. So the model chooses among few, and cannot choose what a reader would not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from moho.agent.quantities import Mention, candidates, mentions
+from moho.agent.registry import Argument, Tool
+from moho.units import Unit, parse, unit_of
+
+
+class Seen(Protocol):
+    """What a decision may depend on: see `moho.agent.decision.Situation`."""
+
+    @property
+    def request(self) -> str: ...
+    @property
+    def catalogue(self) -> Mapping[str, str]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def asked(self) -> str: ...
+
+
+COUNTS = {  # words before a number that say what it counts or names, and the arguments it may then be of
+    "cdp": "cdp", "cmp": "cdp", "cdps": "cdp", "cmps": "cdp", "inline": "inline", "il": "inline", "crossline": "crossline", "xline": "crossline",
+    "xl": "crossline", "trace": "trace", "traces": "trace", "shot": "shot", "shots": "shot", "record": "record", "station": "station",
+    "event": "event", "step": "step",
+}  # fmt: skip
+RISING = (  # arguments whose values rise in this order: people say them in any
+    ("low_cut", "low", "high", "high_cut"), ("lowest", "highest"), ("first_cdp", "last_cdp"), ("slowest", "fastest"), ("shortest", "longest"),
+    ("first_period", "last_period"),
+)  # fmt: skip
+SPOKEN = {  # other words for a listed choice
+    "reduction to the pole": ("rtp", "reduce to the pole", "reduced to the pole", "pole reduction", "reduce to pole", "reduction to pole"),
+    "analytic signal": ("total gradient", "analytical signal"),
+    "tilt": ("tilt angle", "tilt derivative"),
+    "envelope": ("reflection strength", "instantaneous amplitude"),
+    "instantaneous frequency": ("inst freq", "inst frequency", "inst. frequency"),
+    "instantaneous phase": ("inst phase", "inst. phase"),
+    "rms amplitude": ("rms amplitudes", "rms amp", "rms"),
+    "coherence": ("coherency", "semblance attribute"),
+    "TVDSS": ("subsea", "sub-sea"),
+    "TVD": ("true vertical depth",),
+    "MD": ("measured depth",),
+    "larionov tertiary": ("larionov for tertiary", "tertiary larionov", "larionov young", "larionov for young"),
+    "larionov older": ("larionov for older", "older larionov", "larionov old rocks", "larionov for old"),
+    "local": ("ML", "richter"),
+    "moment": ("Mw",),
+    "displacement": ("ground displacement",),
+    "network": ("neural", "neural net", "deep learning picker"),
+    "wiggle": ("wiggles", "wiggle trace"),
+}
+_BEFORE = re.compile(r"([A-Za-z][\w/]*)(?:[\s-]*(?:of|is|at|to|=|:|around|about|near|number|no\.?|from|between))?[\s=:(-]*$", re.I)
+_AFTER = re.compile(r"^[\s-]*([A-Za-z]+)")
+
+
+def values(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
+    """What `argument` could be here, best-founded readings only; empty where nothing in the situation could fill it."""
+    if argument.is_data:
+        return _names(tool, argument, seen.catalogue)
+    found = candidates(seen.text, argument)
+    if argument.choices:
+        here = [choice for choice in found if stands(choice, seen.request)]
+        if here and (argument.required or len(here) < len(found)):
+            return here
+        return found if argument.required else [choice for choice in found if _hinted(choice, seen.request)]
+    if argument.unit is None or not found:
+        return found
+    return _narrowed(tool, argument, seen, found)
+
+
+def given(tool: Tool, argument: Argument, seen: Seen, used: str = "") -> bool:
+    """Whether the request gives this optional argument a value that no step has used and no other argument could take."""
+    if argument.choices:
+        return sum(stands(choice, seen.request) for choice in argument.choices if len(choice) > 3) == 1
+    if argument.is_data or argument.unit is None or argument.many:
+        return False
+    mine = [m.written for m in mentions(seen.asked) if _label(m, tool) == argument.name and m.written in candidates(seen.asked, argument)]
+    if mine and not any(f'"{written}"' in used for written in mine):
+        return True
+    if not argument.unit.symbol:
+        return False
+    alike = sum(a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
+    fresh = [q for q in candidates(seen.asked, argument) if unit_of(q) and f'"{q}"' not in used]
+    return len(fresh) == alike
+
+
+def was_said(tool: Tool, argument: Argument, seen: Seen) -> bool:
+    """Whether the person must have given this required argument, so that leaving it open would ask for what they said.
+
+    So it is when one of its listed words stands in the request, when a number stands behind its name, or when as many quantities with a unit of its
+    own as the tool requires of that unit were said.
+    """
+    if argument.choices:
+        return any(stands(choice, seen.request) for choice in argument.choices)
+    if argument.is_data or argument.unit is None:
+        return False
+    found = candidates(seen.text, argument)
+    if any(_label(m, tool) == argument.name and m.written in found for m in mentions(seen.asked)):
+        return True
+    if not argument.unit.symbol:
+        return False
+    needed = sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
+    return sum(bool(unit_of(one)) for one in found) >= (1 if argument.many else needed)
+
+
+def rising(tool: Tool, arguments: Mapping[str, str]) -> dict[str, str]:
+    """The arguments with those that have to rise in rising order: a trapezoid said as 4-8-50-65 Hz fills its corners so."""
+    settled = dict(arguments)
+    for group in RISING:
+        there = [name for name in group if name in arguments]
+        if len(there) < 2:
+            continue
+        try:
+            numbers = {name: parse(arguments[name], Unit(tool.argument(name).unit.symbol)) for name in there}  # type: ignore[union-attr]
+        except (ValueError, AttributeError):
+            continue
+        ordered = sorted(there, key=lambda name: numbers[name])
+        settled |= {name: arguments[other] for name, other in zip(there, ordered, strict=True)}
+    return settled
+
+
+def stands(choice: str, text: str) -> bool:
+    """Whether a listed choice, or another word for it, stands in the text."""
+    return any(re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text, re.I) for words in (choice, *SPOKEN.get(choice, ())))
+
+
+# -- below
+
+
+def _names(tool: Tool, argument: Argument, catalogue: Mapping[str, str]) -> list[str]:
+    """The data sets that fit; for an optional argument none that a required one has to take."""
+    fitting = [name for name, kind in catalogue.items() if argument.takes(kind)]
+    if argument.required:
+        return fitting
+    for other in tool.arguments:
+        if other.is_data and other.required and not other.many and set(other.kinds) & set(argument.kinds):
+            theirs = [name for name, kind in catalogue.items() if other.takes(kind)]
+            if len(theirs) == 1:
+                fitting = [name for name in fitting if name not in theirs]
+    return fitting
+
+
+def _narrowed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) -> list[str]:
+    """Quantities without those that the words around them give to something else."""
+    assert argument.unit is not None
+    placed = [(mention.written, _label(mention, tool)) for mention in mentions(seen.text)]
+    mine = {written for written, label in placed if label == argument.name}
+    others = {written for written, label in placed if label not in ("", argument.name)} - {written for written, label in placed if not label} - mine
+    if mine and (kept := [one for one in found if _plain(one, mine)]):
+        return kept
+    kept = [one for one in found if not _plain(one, others)]
+    if argument.unit.symbol:
+        needed = max(1, sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments))
+        if sum(bool(unit_of(one)) for one in candidates(seen.asked, argument)) >= needed:
+            kept = [one for one in kept if unit_of(one)]
+    return kept
+
+
+def _plain(one: str, among: set[str]) -> bool:
+    """Whether a candidate is one of these, with or without its unit."""
+    return one in among or any(written.rsplit(" ", 1)[0] == one for written in among)
+
+
+def _label(mention: Mention, tool: Tool) -> str:
+    """The argument of the tool that the words around a number name, a count that is none of its arguments, or ""."""
+    behind = _BEFORE.search(mention.before[-40:])
+    word = behind[1].lower().rstrip("s") if behind else ""
+    if word:
+        word = "vp_vs" if word in ("vp/v", "vpv") else word
+        numeric = [a.name for a in tool.arguments if a.unit is not None]
+        if exact := [name for name in numeric if name.lower() == word or (len(name) > 1 and name.lower().rstrip("s") == word)]:
+            return exact[0]
+        counted = COUNTS.get(word) or COUNTS.get(f"{word}s")
+        if counted and not unit_of(mention.written):
+            of = [name for name in numeric if counted in name]
+            return of[0] if len(of) == 1 else "" if of else counted
+    ahead = _AFTER.match(mention.after[:20])
+    if ahead:
+        noun = ahead[1].lower()
+        numeric = [a.name for a in tool.arguments if a.unit is not None and not a.many and len(a.name) > 3]
+        return next((name for name in numeric if name.lower() in (noun, f"{noun}s")), "")
+    return ""
+
+
+def _hinted(choice: str, text: str) -> bool:
+    """Whether a word of a listed choice begins like one of the text: "neural network" for `network`, "displacements" for `displacement`."""
+    said = {word[:5] for word in re.findall(r"[a-z0-9/]{2,}", text.casefold())}
+    return any(word[:5] in said for word in re.findall(r"[a-z0-9/]{3,}", choice.casefold()))
+
