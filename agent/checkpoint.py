@@ -40,7 +40,7 @@ class CheckpointChat(BaseChatModel):
         return self.bind(offered=list(tools), **kwargs)
 
     def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
-        from moho.agent.model import message, situate
+        from moho.agent.model import message, situate, usage
 
         tools = kwargs.get("offered", [])
         identity = f"call_{len(messages)}"
@@ -50,6 +50,7 @@ class CheckpointChat(BaseChatModel):
             names = [tool["function"]["name"] for tool in tools]
             situation = situate(messages, [name for name in names if name not in ("ask", "refuse")])
             made = message(decider(self.path, self.network).decide(situation), situation, identity)
+            made.usage_metadata = usage(decider(self.path, self.network))
         return ChatResult(generations=[ChatGeneration(message=made)])
 
 

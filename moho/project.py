@@ -165,6 +165,15 @@ class Project:
         self._cache[free] = (_stamp(source), data)
         return self.catalogue()[free]
 
+    def adopt(self, other: Project, name: str, *, under: str = "") -> Entry:
+        """Enter an input of another project, by its name or another, without reading its file again."""
+        data, record = other.load(name), other._input(other._record(name))
+        with self._locked():
+            free = _free_input(_safe(under or name), self.catalogue())
+            store.atomic_write(self.folder / "inputs" / f"{free}.json", _json(record | {"name": free, "added": time.time()}))
+        self._cache[free] = (_stamp(Path(record["path"])), data)
+        return self.catalogue()[free]
+
     def load(self, name: str) -> Data:
         """The data set of this name. An input is read anew when its file changed back and forth; E_CHANGED when it differs."""
         record = self._record(name)

@@ -1,0 +1,211 @@
+"""How a policy plays: turns and episodes, the environment that asks for them, and sampling under a grammar.
+
+A turn is one decision: the tokens of a prompt, and the reply sampled token by token from the model's distribution over what the grammar
+allows there. Where it allows one token only, or forces a text, nothing is sampled and nothing can be learned: those tokens are not the
+policy's own. Learning from the turns is elsewhere (`moho.rl.ppo`), and so is what a reply does and is worth (an `Environment`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moho.errors import MohoError
+
+Words = NDArray[np.int32]  # bitmask of a vocabulary as xgrammar makes it: token t is bit t % 32 of word t // 32
+
+
+class Diverged(MohoError):
+    """Training has to stop: its numbers say that going on makes the policy worse."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("E_DATA", message, "The last good adapter is kept.")
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return type(self), (self.message,)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One decision. `allowed` and `logprob` have an entry for each token of `reply`; None where any token was allowed."""
+
+    prompt: Sequence[int]
+    reply: Sequence[int]
+    allowed: Sequence[Words | None]
+    logprob: Sequence[float]  # at the temperature and under the mask it was sampled with
+    reward: float = 0.0  # given right after this turn
+
+    @property
+    def own(self) -> list[int]:
+        """Positions in the reply where the policy had a choice."""
+        return [i for i, words in enumerate(self.allowed) if words is None or count(words) > 1]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A request played to its end. Its return is `reward`, which comes last, and the rewards of the turns."""
+
+    turns: Sequence[Turn]
+    reward: float
+    parts: Mapping[str, float] = field(default_factory=dict)  # what the reward is made of, for the log
+
+    @property
+    def total(self) -> float:
+        return self.reward + sum(turn.reward for turn in self.turns)
+
+
+class Environment(Protocol):
+    """What a policy is trained in."""
+
+    def play(self, policy: Policy, seeds: Sequence[int]) -> list[Episode]:
+        """An episode for each seed. The same policy and seeds must give the same episodes: a run resumed after a kill relies on it."""
+        ...
+
+
+class Constraint(Protocol):
+    """What a reply may be, as it grows."""
+
+    def allowed(self) -> Words | None:
+        """The tokens that may come next, None for any."""
+        ...
+
+    def accept(self, token: int) -> bool:
+        """Take a token; whether more is to come."""
+        ...
+
+
+class Policy:
+    """A model that replies by sampling, batch of one, as the agent plays.
+
+    Random numbers come from the caller's generator, so that an episode depends on its seed and the weights alone.
+    """
+
+    def __init__(self, model: Any, temperature: float = 1.0, longest: int = 160) -> None:
+        self.model, self.temperature, self.longest = model, temperature, longest
+        self.vocabulary = int(model.config.vocab_size)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the keys and values of earlier prompts; to be called when the weights have changed."""
+        self._seen: list[int] = []
+        self._cache: Any = None
+        self._last: NDArray[np.float64] = np.zeros(0)  # logits after all that was seen
+
+    def reply(self, prompt: Sequence[int], constraint: Constraint, generator: np.random.Generator) -> Turn:
+        """A sampled reply of at most `longest` tokens."""
+        reply: list[int] = []
+        allowed: list[Words | None] = []
+        logprob: list[float] = []
+        more = True
+        while more and len(reply) < self.longest:
+            words = constraint.allowed()
+            if words is not None and count(words) == 1:
+                token, value = int(np.flatnonzero(unpack(words, self.vocabulary))[0]), 0.0
+            else:
+                token, value = self._sample([*prompt, *reply], words, generator)
+            reply.append(token)
+            allowed.append(words)
+            logprob.append(value)
+            more = constraint.accept(token)
+        return Turn(tuple(prompt), tuple(reply), tuple(allowed), tuple(logprob))
+
+    def _sample(self, ids: Sequence[int], words: Words | None, generator: np.random.Generator) -> tuple[int, float]:
+        """A token after `ids` and its log-probability, by inversion of the cumulative distribution."""
+        scaled = self._logits(ids) / self.temperature
+        if words is not None:
+            scaled[~unpack(words, self.vocabulary)] = -np.inf
+        scaled -= scaled.max()
+        weight = np.exp(scaled)
+        cumulative = np.cumsum(weight)
+        if not np.isfinite(cumulative[-1]):
+            raise Diverged("the policy's distribution is not a number")
+        token = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+        return token, float(scaled[token] - np.log(cumulative[-1]))
+
+    def _logits(self, ids: Sequence[int]) -> NDArray[np.float64]:
+        """What the model makes of `ids`; of a beginning it shares with the last call the keys and values are kept."""
+        import torch
+        from transformers import DynamicCache
+
+        if self._seen == list(ids):
+            return self._last.copy()
+        shared = min(common(self._seen, ids), len(ids) - 1)
+        if self._cache is None or shared == 0:
+            self._cache, shared = DynamicCache(), 0
+        elif surplus := self._cache.get_seq_length() - shared:
+            self._cache.crop(-surplus)
+        with torch.inference_mode():
+            new = torch.tensor([list(ids[shared:])], device=self.model.device)
+            out = self.model(input_ids=new, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        self._seen, self._last = list(ids), out.logits[0, -1].double().cpu().numpy()
+        return self._last.copy()
+
+
+class Grammar:
+    """The constraint of an xgrammar matcher; text that it forces is taken as the agent's decoding takes it (`moho.agent.embedded`)."""
+
+    def __init__(self, matcher: Any, tokenizer: Any, vocabulary: int) -> None:
+        import xgrammar
+
+        self.matcher, self.tokenizer, self.vocabulary = matcher, tokenizer, vocabulary
+        self._bitmask = xgrammar.allocate_token_bitmask(1, vocabulary)
+        self._forced: list[int] = []  # taken by the matcher, not yet asked for
+
+    def allowed(self) -> Words:
+        if self._forced:
+            return only(self._forced[0], self.vocabulary)
+        self.matcher.fill_next_token_bitmask(self._bitmask)
+        words: Words = self._bitmask[0].numpy().copy()
+        return words
+
+    def accept(self, token: int) -> bool:
+        if self._forced:
+            self._forced.pop(0)
+        elif not self.matcher.accept_token(token):
+            raise ValueError(f"token {token} is not allowed here")
+        elif token != self.tokenizer.eos_token_id and (text := self.matcher.find_jump_forward_string()):
+            # The last token of a forced text may merge with what follows it: that one is sampled.
+            for one in self.tokenizer.encode(text, add_special_tokens=False)[:-1]:
+                if not self.matcher.accept_token(one):
+                    break
+                self._forced.append(one)
+        return bool(self._forced) or not self.matcher.is_terminated()
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike.
+
+    >>> common([1, 2, 3], [1, 2, 4])
+    2
+    """
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def count(words: Words) -> int:
+    """How many tokens a bitmask allows."""
+    return int(np.bitwise_count(words.view(np.uint32)).sum())
+
+
+def unpack(words: Words, vocabulary: int) -> NDArray[np.bool_]:
+    """A bitmask as one bool a token.
+
+    >>> unpack(np.array([5], np.int32), 4).tolist()
+    [True, False, True, False]
+    """
+    return np.unpackbits(words.view(np.uint8), count=vocabulary, bitorder="little").astype(bool)
+
+
+def pack(tokens: Sequence[int], vocabulary: int) -> Words:
+    """The bitmask that allows these tokens."""
+    bits = np.zeros(-(-vocabulary // 32) * 32, bool)
+    bits[list(tokens)] = True
+    return np.packbits(bits, bitorder="little").view(np.int32)
+
+
+def only(token: int, vocabulary: int) -> Words:
+    """The bitmask that allows one token."""
+    return pack([token], vocabulary)
