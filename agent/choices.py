@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from moho.agent.quantities import Mention, candidates, mentions
-from moho.agent.registry import Argument, Tool
+from moho.agent.registry import Argument, Tool, load_tools
 from moho.units import Unit, parse, unit_of
 
 
@@ -27,6 +27,10 @@ class Seen(Protocol):
     def text(self) -> str: ...
     @property
     def asked(self) -> str: ...
+    @property
+    def made(self) -> Sequence[str]: ...
+    @property
+    def spoken(self) -> str: ...
 
 
 COUNTS = {  # words before a number that say what it counts or names, and the arguments it may then be of
@@ -56,16 +60,25 @@ SPOKEN = {  # other words for a listed choice
     "moment": ("Mw",),
     "displacement": ("ground displacement",),
     "network": ("neural", "neural net", "deep learning picker"),
+    "up": ("upward", "upwards", "vertical derivative", "vertical gradient"),
+    "down": ("downward", "downwards"),
     "wiggle": ("wiggles", "wiggle trace"),
 }
-_BEFORE = re.compile(r"([A-Za-z][\w/]*)(?:[\s-]*(?:of|is|at|to|=|:|around|about|near|number|no\.?|from|between))?[\s=:(-]*$", re.I)
+CALLED = {  # words for a class of data set
+    "Seismic": "lines?|sections?|stacks?|profiles?", "Gather": "gathers?|cmps?|cdps?|shots?|prestack|pre-stack", "Volume": "cubes?|volumes?|3-?d",
+    "Waveforms": "waveforms?|records?|seismograms?|recordings?|mseed", "Gravity": "gravity|gravimetry", "Magnetics": "magnetics?|mags?|aeromag",
+    "Grid": "grids?|rasters?", "Well": "wells?|logs?|boreholes?", "Horizon": "horizons?", "Picks": "picks?",
+    "Catalogue": "catalogues?|catalogs?|events?", "Table": "tables?|csv|spreadsheets?",
+}  # fmt: skip
+_BEGINNING = re.compile(r"\b(?:original|originals|raw|input|unfiltered|untouched|before)\b", re.I)
+_BEFORE = re.compile(r"([A-Za-z][\w/]*)(?:[\s-]*(?:of|is|was|were|be|are|at|to|=|:|around|about|near|number|no\.?|from|between))?[\s=:(-]*$", re.I)
 _AFTER = re.compile(r"^[\s-]*([A-Za-z]+)")
 
 
 def values(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
     """What `argument` could be here, best-founded readings only; empty where nothing in the situation could fill it."""
     if argument.is_data:
-        return _names(tool, argument, seen.catalogue)
+        return _names(tool, argument, seen)
     found = candidates(seen.text, argument)
     if argument.choices:
         here = [choice for choice in found if stands(choice, seen.request)]
@@ -136,28 +149,66 @@ def stands(choice: str, text: str) -> bool:
 # -- below
 
 
-def _names(tool: Tool, argument: Argument, catalogue: Mapping[str, str]) -> list[str]:
-    """The data sets that fit; for an optional argument none that a required one has to take."""
-    fitting = [name for name, kind in catalogue.items() if argument.takes(kind)]
-    if argument.required:
+def _names(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
+    """The data sets that an argument may mean; none where several fit a required one and nothing says which, so that the person is asked.
+
+    Where several fit, those are meant that were named, here or in a turn before, and what this request has made; else those of
+    the one class that a word of the request names. For an optional argument none that a required one has to take.
+    """
+    fitting = [name for name, kind in seen.catalogue.items() if argument.takes(kind)]
+    if not argument.required:
+        for other in tool.arguments:
+            if other.is_data and other.required and not other.many and set(other.kinds) & set(argument.kinds):
+                theirs = [name for name, kind in seen.catalogue.items() if other.takes(kind)]
+                if len(theirs) == 1:
+                    fitting = [name for name in fitting if name not in theirs]
         return fitting
-    for other in tool.arguments:
-        if other.is_data and other.required and not other.many and set(other.kinds) & set(argument.kinds):
-            theirs = [name for name, kind in catalogue.items() if other.takes(kind)]
-            if len(theirs) == 1:
-                fitting = [name for name in fitting if name not in theirs]
-    return fitting
+    if len(fitting) < 2 or argument.many:
+        return fitting
+    meant = [name for name in fitting if name in seen.made or _named(name, fitting, seen.spoken)]
+    if not any(_named(name, fitting, seen.request) for name in fitting):
+        meant += [name for name in fitting if name not in meant and _is_result(name)]
+    classes = {kind for kind in (seen.catalogue[name] for name in fitting) if re.search(rf"\b(?:{CALLED.get(kind, '(?!)')})\b", seen.request, re.I)}
+    if meant:
+        meant += [name for name in fitting if seen.catalogue[name] in classes - {seen.catalogue[other] for other in meant}]
+        if tool.stage == "inspect" or _BEGINNING.search(seen.request):  # of what was there, not only of what was made of it
+            meant = [name for name in fitting if name in meant or not any(made in meant for made in seen.made)]
+            meant += [name for name in fitting if name not in meant and all(other in seen.made for other in meant)]
+        return [name for name in fitting if name in meant]
+    called = [name for name in fitting if seen.catalogue[name] in classes]
+    return called if len(called) == 1 else []
+
+
+def _named(name: str, among: Sequence[str], text: str) -> bool:
+    """Whether a name stands in the text, or a word of it that none of the others has."""
+    if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I):
+        return True
+    if _is_result(name):
+        return False
+    others = {word for other in among if other != name for word in _parts(other)}
+    return any(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.I) for word in _parts(name) - others)
+
+
+def _is_result(name: str) -> bool:
+    """Whether a name is one that results get: of a tool, with a number."""
+    return name.rpartition(" ")[0] in load_tools() and name.rpartition(" ")[2].isdigit()
+
+
+def _parts(name: str) -> set[str]:
+    """The words of a name that tell something: not the class it is of."""
+    words = {word.casefold() for word in re.findall(r"[^\W_]+", name)}
+    return {word for word in words if len(word) > 2 and not re.search(rf"^(?:{'|'.join(CALLED.values())})$", word)}
 
 
 def _narrowed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) -> list[str]:
     """Quantities without those that the words around them give to something else."""
     assert argument.unit is not None
+    here = [(mention.written, _label(mention, tool)) for mention in mentions(seen.asked)]
     placed = [(mention.written, _label(mention, tool)) for mention in mentions(seen.text)]
-    mine = {written for written, label in placed if label == argument.name}
-    others = {written for written, label in placed if label not in ("", argument.name)} - {written for written, label in placed if not label} - mine
-    if mine and (kept := [one for one in found if _plain(one, mine)]):
+    if kept := [one for one in found if _plain(one, {written for written, label in here if label == argument.name})]:
         return kept
-    kept = [one for one in found if not _plain(one, others)]
+    free = {written for written, label in placed if label in ("", argument.name)}
+    kept = [one for one in found if not _plain(one, {written for written, _ in placed} - free)]
     if argument.unit.symbol:
         needed = max(1, sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments))
         if sum(bool(unit_of(one)) for one in candidates(seen.asked, argument)) >= needed:

@@ -54,6 +54,16 @@ class Situation:
         """The request, without the names of data sets."""
         return self._nameless(self.request)
 
+    @property
+    def made(self) -> list[str]:
+        """The data sets that the steps of this request made."""
+        return [done.result for done in self.done if done.result]
+
+    @property
+    def spoken(self) -> str:
+        """All that was said and replied, with the names of data sets."""
+        return "\n".join([*(f"{request}\n{reply}" for request, reply in self.earlier), self.request])
+
     def _nameless(self, said: str) -> str:
         for name in sorted(self.catalogue, key=len, reverse=True):
             said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", said, flags=re.I)

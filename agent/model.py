@@ -133,7 +133,8 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
     for step in done:
         if step.error or not step.facts or not step.result:
             continue
-        given = decision.read(step.call).arguments
+        chosen = decision.read(step.call)
+        given = {a.name for a in find_tool(chosen.name).arguments if a.name in chosen.arguments and not a.is_data}
         wanted = [key for key in step.facts if key in given]
         if step.id == last and not any(key.startswith(f"{step.id}.") for key in named):
             wanted += list(step.facts)[:FIRST]

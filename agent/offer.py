@@ -24,6 +24,7 @@ from moho.survey import KINDS
 
 VECTORS = Path(__file__).parent / "weights" / "phrases.safetensors"
 MANY = 7  # tools a small model is offered
+FRESH = 5  # of them at least that no step has used
 NEAR = 0.4  # cosine between a clause and the tool it asks for
 RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
 FEW = 8  # tools that may share a word which still names one of them
@@ -42,20 +43,19 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
     stays on offer so that the refusal can say what is missing; tools used already stay, too. `leaving`: phrasings that do not count, for a
     request that was made of them.
     """
+    for name in sorted(kinds, key=len, reverse=True):
+        request = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", request, flags=re.I)
     ranked = rank(request, frozenset(leaving))
-    held = set(kinds.values())
-    tools = load_tools()
+    held, tools, named = set(kinds.values()), load_tools(), _named(request)
     open_: list[str] = []
     for position, name in enumerate(ranked):
         if fits(tools[name], held):
             open_.append(name)
         elif position < 2:
             open_.append(maker(tools[name], held) or name)
-    open_ = list(dict.fromkeys(open_))
-    named = _named(request)
-    open_ = [*open_[:2], *(name for name in open_[2:] if name in named), *(name for name in open_[2:] if name not in named)]
-    chosen = [*dict.fromkeys(used), *(name for name in open_ if name not in used)][:many]
-    return sorted(chosen, key=ranked.index)
+    firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
+    chosen = [*used, *open_[:2], *firsts, *(name for name in open_ if name in named), *open_]
+    return sorted(list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)], key=ranked.index)
 
 
 def fits(tool: Tool, held: set[str]) -> bool:
@@ -79,23 +79,29 @@ def maker(tool: Tool, held: set[str]) -> str:
     return named[1] if named and fits(load_tools()[named[1]], held) else ""
 
 
-@lru_cache(maxsize=512)
 def rank(request: str, leaving: frozenset[str] = frozenset()) -> list[str]:
-    """All tools, nearest first."""
-    best = _nearness(clauses(request), leaving)
-    return sorted(best, key=lambda name: (-best[name], name))
+    """All tools, nearest first: by the nearest of its phrases to the whole or to a clause."""
+    names, near = _nearness(tuple(clauses(request)), leaving)
+    return [names[i] for i in np.lexsort((names, -near.max(axis=1)))]
 
 
-def _nearness(texts: Sequence[str], leaving: Collection[str] = ()) -> dict[str, float]:
-    """For each tool the cosine between the nearest of the texts and the nearest of its phrases."""
+def _by_clause(request: str, leaving: frozenset[str]) -> list[list[str]]:
+    """All tools, nearest first, for each clause."""
+    names, near = _nearness(tuple(clauses(request)), leaving)
+    return [[names[i] for i in np.lexsort((names, -column))] for column in near.T]
+
+
+@lru_cache(maxsize=512)
+def _nearness(texts: tuple[str, ...], leaving: frozenset[str] = frozenset()) -> tuple[list[str], np.ndarray]:
+    """Tools, and (tool, text) the cosine between a text and the nearest of a tool's phrases."""
     from moho.knowledge.embed import embed
 
     owners, phrases, vectors = _phrases()
-    near = (vectors @ embed(list(texts)).T).max(axis=1)
+    near = vectors @ embed(texts).T
     if leaving:
         near[np.isin(phrases, [_plain(phrase) for phrase in leaving])] = -1.0
     names, first = np.unique(owners, return_index=True)  # the phrases of a tool stand together
-    return dict(zip(names.tolist(), np.maximum.reduceat(near, first).tolist(), strict=True))
+    return names.tolist(), np.maximum.reduceat(near, first, axis=0)
 
 
 def clauses(conversation: str) -> list[str]:
@@ -122,9 +128,9 @@ def undone(request: str, kinds: Mapping[str, str], calls: Sequence[tuple[str, Se
         clause = re.sub(r"^(?:(?:and|then|also|so) )+", "", request[start:end].strip(), flags=re.I)
         if not clause or ASKS.match(clause) or plain[end : end + 1] == "?" or any(name in clause.casefold() for name in helpers):
             continue
-        near = _nearness([plain[start:end].replace("…", "").strip()])
-        name = min(near, key=lambda one: (-near[one], one))
-        if near[name] < NEAR or tools[name].stage in ("inspect", "plot", "literature") or not fits(tools[name], held):
+        names, near = _nearness((plain[start:end].replace("…", "").strip(),))
+        name = names[int(near[:, 0].argmax())]
+        if near.max() < NEAR or tools[name].stage in ("inspect", "plot", "literature") or not fits(tools[name], held):
             continue
         named = {word for word in _WORD.findall(plain[start:end].lower()) if word in _words(name) and _common()[word] <= FEW}
         if named and not named & spent and name not in {one for one, _ in calls}:

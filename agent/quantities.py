@@ -129,7 +129,7 @@ def candidates(text: str, argument: Argument) -> list[str]:
         return spans(text)
     fitting = []
     for quantity in quantities(text):
-        loose = argument.integer or (not argument.unit.symbol and len(unit_of(quantity)) < 2)
+        loose = not argument.unit.symbol and len(unit_of(quantity)) < 2
         bare = (quantity, quantity.rsplit(" ", 1)[0]) if loose else (quantity,)
         for written in dict.fromkeys(bare):  # behind a plain number a letter may be a word: "n=2 m=1.8"
             if _fits(written, argument.unit, argument.integer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from moho.agent import choices
-from moho.agent.decision import Situation
+from moho.agent.decision import Done, Situation
 from moho.agent.registry import find_tool
 
 LINE = {"line 12": "Seismic"}
@@ -62,3 +62,36 @@ def test_corners_rise_in_whatever_order_they_were_said() -> None:
     assert choices.rising(find_tool("bandpass"), given) == {"line": "line 12", "low": "8 Hz", "high": "50 Hz", "low_cut": "4 Hz", "high_cut": "65 Hz"}
     assert choices.rising(find_tool("bandpass"), {"low": "60 Hz", "high": "?"}) == {"low": "60 Hz", "high": "?"}
     assert choices.rising(find_tool("velocity_semblance"), {"lowest": "4 km/s", "highest": "1500 m/s"}) == {"lowest": "1500 m/s", "highest": "4 km/s"}
+
+
+TWO = {"F02-1": "Seismic", "F02-2": "Seismic", "cdp gathers": "Gather", "A-1": "Well"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "done", "expected"),
+    [
+        ("AGC with 400 ms please", [], []),  # which of three? ask
+        ("AGC on F02-2, 400 ms", [], ["F02-2"]),
+        ("AGC the gathers, 400 ms", [], ["cdp gathers"]),
+        ("AGC on f02-1 then filter it", [Done(1, 'gain_agc(line="F02-1")', "gain_agc 1")], ["F02-1", "gain_agc 1"]),
+    ],
+)
+def test_which_data_set_is_meant(request_: str, done: list[Done], expected: list[str]) -> None:
+    tool = find_tool("gain_agc")
+    catalogue = TWO | {step.result: "Seismic" for step in done}
+    assert choices.values(tool, tool.argument("line"), Situation(request_, catalogue, ["gain_agc"], done)) == expected
+
+
+def test_a_data_set_named_a_turn_before_is_still_meant() -> None:
+    tool = find_tool("gain_agc")
+    seen = Situation("and with 800 ms?", TWO | {"gain_agc 1": "Seismic"}, ["gain_agc"], [], [("AGC on F02-2", 'gain_agc(line="F02-2")')])
+    assert choices.values(tool, tool.argument("line"), seen) == ["F02-2", "gain_agc 1"]  # or what that turn made
+
+
+def test_what_is_made_of_one_line_goes_on_and_the_original_can_be_meant() -> None:
+    tool, made = find_tool("gain_agc"), [Done(1, 'bandpass(line="line 12")', "bandpass 1")]
+    catalogue = LINE | {"bandpass 1": "Seismic"}
+    assert choices.values(tool, tool.argument("line"), Situation("filter, then AGC", catalogue, [], made)) == ["bandpass 1"]
+    assert choices.values(tool, tool.argument("line"), Situation("filter, then AGC the original", catalogue, [], made)) == ["line 12", "bandpass 1"]
+    asked = Situation("filter it, and which peak?", catalogue, [], made)
+    assert choices.values(find_tool("trace_qc"), find_tool("trace_qc").argument("line"), asked) == ["line 12", "bandpass 1"]

@@ -25,7 +25,7 @@ RIGHT = [
     "answer(1.traces)",
     'answer(1.traces!="5 Hz")',
     'detect_associate(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
-    'filter_waveforms(waveforms="w1", low="5 Hz", high="60 Hz")',
+    'filter_waveforms(waveforms=?, low="5 Hz", high="60 Hz")',
 ]
 WRONG = [
     'bandpass(line="line 99", low="5 Hz", high="60 Hz")',
@@ -41,7 +41,8 @@ WRONG = [
     'bandpass(line="line 12", low="5 Hz", high="60 Hz"',
     'gain_agc(line="line 12")',
     'filter_waveforms(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
-    'filter_waveforms(waveforms="w1")',  # leaves out what was given
+    'filter_waveforms(waveforms=?)',  # leaves out what was given
+    'filter_waveforms(waveforms="w1", low="5 Hz", high="60 Hz")',  # or w2? nobody said
     "refuse(1)",
     "Sure! refuse()",
     'bandpass(line="line 12", low="1,500 m/s", high="60 Hz")',

@@ -7,7 +7,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from moho.agent import decision, prompts
 from moho.agent.checkpoint import reply
-from moho.agent.model import call, compose, differs, make, message, situate
+from moho.agent.decision import Done
+from moho.agent.model import call, compose, differs, disclosed, make, message, situate
 from moho.errors import DataError
 from moho.units import Quantity
 
@@ -90,3 +91,20 @@ def test_an_unknown_model_is_refused_with_the_valid_forms(spec: str) -> None:
 def test_a_compatible_endpoint_is_named_by_address_and_model() -> None:
     made = make("openai:http://127.0.0.1:9/v1#some-model", key="k")
     assert made.model_name == "some-model"
+
+
+def test_an_answer_says_again_what_the_person_set_and_what_the_tool_puts_first() -> None:
+    facts = {"stations": Quantity(400), "mean": Quantity(17.1, "mGal"), "range": Quantity([13.0, 19.9], "mGal"), "density": Quantity(2670, "kg/m3")}
+    done = [Done(1, 'bouguer_terrain(stations="s", density="2.67")', "bouguer_terrain 1", facts)]
+    assert disclosed([("1.mean", "")], done) == [("1.mean", ""), ("1.density", "")]
+    assert [key for key, _ in disclosed([], done)] == ["1.stations", "1.mean", "1.range", "1.density"]
+    unset = [Done(1, 'bouguer_terrain(stations="s")', "bouguer_terrain 1", facts)]
+    assert disclosed([("1.mean", "9")], unset) == [("1.mean", "9")]
+    measured = [Done(1, 'trace_qc(line="s")', "", facts)]  # a measurement is answered with what was asked for
+    assert disclosed([("1.mean", "")], measured) == [("1.mean", "")]
+
+
+def test_a_message_that_sends_an_answer_back_leaves_the_catalogue() -> None:
+    system = SystemMessage("", additional_kwargs={"catalogue": {"line 12": "Seismic"}})
+    situation = situate([system, HumanMessage("filter it"), SystemMessage("These numbers have no source.")], ["bandpass"])
+    assert dict(situation.catalogue) == {"line 12": "Seismic"}
