@@ -36,6 +36,8 @@ OK, INTERNAL, USAGE, INPUT, APPROVAL, TOOL, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 4
 app = typer.Typer(name="moho", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 projects = typer.Typer(no_args_is_help=True, help="Data sets and runs of a project.")
 app.add_typer(projects, name="project")
+adapters = typer.Typer(no_args_is_help=True, help="Adapters of the embedded model.")
+app.add_typer(adapters, name="model")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Folder = Annotated[str | None, typer.Option("--project", help="Folder of the project.")]
@@ -59,7 +61,11 @@ def main() -> None:
     """The `moho` command: every error becomes a line on stderr and an exit code."""
     try:
         for point in entry_points(group="moho.commands"):
-            app.add_typer(point.load(), name=point.name)
+            found = point.load()  # a group of commands, or a function that is one
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=point.name)
+            else:
+                app.command(point.name)(found)
         code = app(standalone_mode=False)  # what typer.Exit said comes back as a number
         sys.exit(code if isinstance(code, int) else OK)
     except typer.Exit as done:
@@ -558,6 +564,47 @@ def export(
     else:
         store.atomic_write(out, text.encode())
         say(f"wrote {out}")
+
+
+# -- adapters of the embedded model
+
+
+@adapters.command("list")
+def model_list(as_json: Json = False) -> None:
+    """The adapters there are, and which of them answers."""
+    from moho.agent import models
+
+    for one in models.adapters():
+        used = one.name == models.chosen()
+        parent, made = str(one.card.get("parent", "")), str(one.card.get("made", ""))
+        if as_json:
+            emit({"schema_version": 1, "name": one.name, "in_use": used, "parent": parent, "made": made, "sha256": one.sha256})
+        else:
+            print(f"{'*' if used else ' '} {one.name:<24} {one.sha256[:12]}  {f'from {parent}, {made}' if parent else one.card.get('method', '')}")
+
+
+@adapters.command("use")
+def model_use(name: Annotated[str, typer.Argument(help="An adapter of `moho model list`.")], as_json: Json = False) -> None:
+    """Let this adapter answer from now on."""
+    from moho.agent import models
+
+    show_adapter(models.use(name), as_json)
+
+
+@adapters.command("rollback")
+def model_rollback(as_json: Json = False) -> None:
+    """Go back to the adapter that answered before."""
+    from moho.agent import models
+
+    show_adapter(models.rollback(), as_json)
+
+
+def show_adapter(chosen: Any, as_json: bool) -> None:
+    """Print which adapter answers now."""
+    if as_json:
+        emit({"schema_version": 1, "name": chosen.name, "sha256": chosen.sha256})
+    else:
+        print(f"in use: {chosen.name} ({chosen.sha256[:12]})")
 
 
 # -- the machine

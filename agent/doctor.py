@@ -60,9 +60,13 @@ def _packaged_model() -> dict[str, Any]:
 
 
 def _adapter() -> dict[str, Any]:
-    from moho.agent.embedded import ADAPTER
+    from moho.agent import models
 
-    return _row("its adapter", "shipped" if (ADAPTER / "adapter.json").exists() else "", do="`moho train sft` makes one")
+    try:
+        chosen = models.in_use()
+    except DataError as error:
+        return {"what": "its adapter", "status": "missing", "found": error.message, "do": error.hint}
+    return _row("its adapter", chosen.name if chosen else "", do="`moho train sft` makes one")
 
 
 def _encoder() -> dict[str, Any]:

