@@ -47,12 +47,13 @@ class Llama:
         self.longest = int(config["max_position_embeddings"])
         self.words = weights["model.embed_tokens.weight"].to(self.type)
         self.head = self.words if config["tie_word_embeddings"] else weights["lm_head.weight"].to(self.type)
-        self.last = weights["model.norm.weight"].to(self.type)
+        self.last = weights["model.norm.weight"].float()
         self.layers = [self._layer(weights, f"model.layers.{number}", matrix or packed) for number in range(int(config["num_hidden_layers"]))]
         theta = float(config["rope_parameters"]["rope_theta"])
         self._rates = theta ** -(torch.arange(0, self.width, 2, dtype=torch.float32) / self.width)  # rad a token
         self._seen: list[int] = []
-        self._make_room(0)
+        self._keys = self._values = torch.empty(len(self.layers), self.groups, 0, self.width)  # (layer, group, token, width)
+        self._make_room(ROOM)
 
     def after(self, tokens: Sequence[int], rows: torch.Tensor | None = None) -> torch.Tensor:
         """Logits, in float32, of what follows `tokens`: of the words numbered `rows`, or of all. What the last call's tokens began with is kept."""
@@ -74,7 +75,7 @@ class Llama:
         if end > self._keys.shape[2]:
             self._make_room(end)
         cosine, sine = (table[start:end] for table in self._turns)
-        x = self.words[tokens]
+        x = self.words[tokens].float()  # in float32 through all layers: what they add is small against the sum
         for number, layer in enumerate(self.layers):
             made = layer.project(self._norm(x, layer.before)).view(len(tokens), -1, 2, self.width // 2)
             turned = (made[:, :many] * cosine).addcmul_(made[:, :many].flip(2), sine).flatten(2)  # (token, head, width / heads)
@@ -103,15 +104,13 @@ class Llama:
         return found.view(new, -1)
 
     def _norm(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return rms_norm(x, weight.shape, weight, self.epsilon)
+        return rms_norm(x, weight.shape, weight, self.epsilon).to(self.type)
 
     def _make_room(self, tokens: int) -> None:
-        """Keys and values, (layer, group, token, width), with room for so many tokens, and the tables that go by place."""
-        room = max(ROOM, -(-tokens // ROOM) * ROOM)
-        held = len(self._seen)
+        """Room for the keys and values of so many tokens, and the tables that go by place."""
+        room, held = -(-tokens // ROOM) * ROOM, len(self._seen)
         keys, values = (torch.empty(len(self.layers), self.groups, room, self.width) for _ in range(2))
-        if held:
-            keys[:, :, :held], values[:, :, :held] = self._keys[:, :, :held], self._values[:, :, :held]
+        keys[:, :, :held], values[:, :, :held] = self._keys[:, :, :held], self._values[:, :, :held]
         self._keys, self._values = keys, values
         angles = torch.outer(torch.arange(room, dtype=torch.float32), self._rates)[:, None, None, :]  # (token, 1, 1, width / 2)
         sine = angles.sin()
@@ -126,7 +125,7 @@ class Llama:
         project = torch.cat([query, held("self_attn.k_proj").float(), held("self_attn.v_proj").float()])
         widen = torch.cat([held("mlp.gate_proj"), held("mlp.up_proj")])
         matrices = [matrix(weight.to(self.type)) for weight in (project, held("self_attn.o_proj"), widen, held("mlp.down_proj"))]
-        before, between = (held(part).to(self.type) for part in ("input_layernorm", "post_attention_layernorm"))
+        before, between = (held(part).float() for part in ("input_layernorm", "post_attention_layernorm"))
         return _Layer(before, matrices[0], matrices[1], between, matrices[2], matrices[3])
 
 
