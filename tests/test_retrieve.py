@@ -48,6 +48,16 @@ def test_the_reader_orders_better_than_the_cheap_scores(handbook: Retriever) -> 
     assert first(True) >= first(False)
 
 
+def test_what_the_handbook_holds_is_answered_and_what_it_lacks_declined(handbook: Retriever) -> None:
+    rows = evaluate.questions(HERE / "questions" / "dev.jsonl")
+    held = [row for row in rows if row["kind"] != "unanswerable"][::15]
+    foreign = [row for row in rows if row["kind"] == "unanswerable"][::4]
+    scores = evaluate.table(evaluate.ask(handbook, [*held, *foreign]))
+    assert scores["answerable, answered"]["share"] >= 0.75
+    assert scores["unanswerable, declined"]["share"] >= 0.87
+    assert scores["quotations verbatim"]["share"] == scores["keys in the index"]["share"] == 1
+
+
 def test_a_passage_matches_itself_best() -> None:
     texts = ["Gain control hides amplitudes.", "The pole is where the field is vertical.", "Porosity from the density log."]
     tokens = reader.tokens(texts)
