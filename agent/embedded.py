@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -167,6 +168,7 @@ class Decider:
         self.stop = int(tokenizer.eos_token_id)
         self._compiler = compiler(tokenizer, self.reader.vocabulary)
         self._xgrammar, self._torch = xgrammar, torch
+        self._one = Lock()  # what was read is kept for the next decision: two at a time would read each other's
         self.used = (0, 0)  # tokens read and written for the last decision
 
     @cached_property
@@ -176,7 +178,9 @@ class Decider:
 
     def decide(self, situation: decision.Situation) -> str:
         """The reply to a situation: one line of the grammar."""
-        return self.text(self._generate(self.ids(decision.prompt(situation)), self.matcher(situation)))
+        ids, matcher = self.ids(decision.prompt(situation)), self.matcher(situation)
+        with self._one:
+            return self.text(self._generate(ids, matcher))
 
     def matcher(self, situation: decision.Situation) -> Any:
         """What follows a reply through the grammar of a situation, token by token."""

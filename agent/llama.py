@@ -44,9 +44,8 @@ class Llama:
         self.heads, self.groups = int(config["num_attention_heads"]), int(config["num_key_value_heads"])
         self.width = int(config.get("head_dim") or config["hidden_size"] // self.heads)  # of a head
         self.vocabulary, self.epsilon = int(config["vocab_size"]), float(config["rms_norm_eps"])
-        self.longest = int(config["max_position_embeddings"])
-        self.words = weights["model.embed_tokens.weight"].to(self.type)
-        self.head = self.words if config["tie_word_embeddings"] else weights["lm_head.weight"].to(self.type)
+        self.words = weights["model.embed_tokens.weight"].to(self.type, copy=True)  # a view would hold the whole file they were read from
+        self.head = self.words if config["tie_word_embeddings"] else weights["lm_head.weight"].to(self.type, copy=True)
         self.last = weights["model.norm.weight"].float()
         self.layers = [self._layer(weights, f"model.layers.{number}", matrix or packed) for number in range(int(config["num_hidden_layers"]))]
         theta = float(config["rope_parameters"]["rope_theta"])
@@ -57,8 +56,8 @@ class Llama:
 
     def after(self, tokens: Sequence[int], rows: torch.Tensor | None = None) -> torch.Tensor:
         """Logits, in float32, of what follows `tokens`: of the words numbered `rows`, or of all. What the last call's tokens began with is kept."""
-        if not 0 < len(tokens) <= self.longest:
-            raise ValueError(f"1 to {self.longest} tokens can be read, got {len(tokens)}")
+        if not tokens:
+            raise ValueError("need a token that something follows, got none")
         same = next((i for i, (a, b) in enumerate(zip(self._seen, tokens, strict=False)) if a != b), min(len(self._seen), len(tokens)))
         shared = min(same, len(tokens) - 1)
         self._seen = list(tokens[:shared])  # all that holds where what follows is interrupted

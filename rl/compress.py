@@ -67,15 +67,17 @@ def transformers(folder: Path, adapter: Path | None) -> tuple[Decider, float]:
 
 
 def own(folder: Path, adapter: Path | None, bits: int = 16) -> tuple[Decider, float]:
-    """As Moho runs it, its matrices in so many bits; the words, 57 MB, and the norms stay in bf16."""
+    """As Moho runs it, its matrices in so many bits; the words, 57 MB, and the norms stay in bf16, or all is in float32."""
+    import torch
+
     from moho.agent.llama import Llama
 
-    tensors, matrix = weights(folder, adapter), {16: None, 8: eight, 4: four}[bits]
+    tensors, matrix = weights(folder, adapter), {32: None, 16: None, 8: eight, 4: four}[bits]
     matrices = sum(tensor.numel() for name, tensor in tensors.items() if name.endswith("_proj.weight"))
     others = sum(tensor.numel() for name, tensor in tensors.items() if not name.endswith(("_proj.weight", "lm_head.weight")))
-    scales = {16: 0.0, 8: 16 / 576, 4: 32 / GROUP}[bits]  # bits of scales a weight, about, for rows of 576
-    decider = Decider(Tokenizer(folder), reader=Llama(tensors, _config(folder), matrix=matrix))
-    return decider, (matrices * (bits + scales) / 8 + others * 2) / 1e6
+    scales = {32: 0.0, 16: 0.0, 8: 16 / 576, 4: 32 / GROUP}[bits]  # bits of scales a weight, about, for rows of 576
+    llama = Llama(tensors, _config(folder), matrix=matrix, dtype=torch.float32 if bits == 32 else None)
+    return Decider(Tokenizer(folder), reader=llama), (matrices * (bits + scales) / 8 + others * max(bits, 16) / 8) / 1e6
 
 
 def reduced(folder: Path, adapter: Path | None) -> tuple[Decider, float]:
@@ -84,11 +86,12 @@ def reduced(folder: Path, adapter: Path | None) -> tuple[Decider, float]:
 
     with tempfile.TemporaryDirectory() as place:
         path = write_gguf(Path(place) / "model.gguf", adapter, folder)
-        return Decider(Tokenizer(folder), reader=Llama(read_gguf(path), _config(folder))), path.stat().st_size / 1e6
+        return Decider(Tokenizer(folder), reader=Llama(read_gguf(path, folder), _config(folder))), path.stat().st_size / 1e6
 
 
 WAYS: dict[str, Callable[[Path, Path | None], tuple[Decider, float]]] = {
     "bf16, transformers": transformers,
+    "float32": partial(own, bits=32),  # the weights as exactly as they can be run: how far apart roundings alone bring replies
     "bf16, packed": own,
     "int8": partial(own, bits=8),
     "4-bit": partial(own, bits=4),
@@ -192,7 +195,7 @@ def page(rows: Iterable[Row]) -> str:
 
 
 def write_gguf(path: Path, adapter: Path | None, folder: Path | None = None) -> Path:
-    """The model with its adapter merged, as a GGUF in 8 bits (norms in float32); its words and its other metadata are those of the packaged file."""
+    """The model with its adapter merged, as a GGUF in 8 bits (norms in float32); tokenizer and licence are those of the packaged file."""
     import gguf
 
     source = packaged()
@@ -202,11 +205,21 @@ def write_gguf(path: Path, adapter: Path | None, folder: Path | None = None) -> 
     config, tensors = _config(folder), weights(folder, adapter)
     writer = gguf.GGUFWriter(path, SCHEME)
     for field in gguf.GGUFReader(source).fields.values():
-        if field.name.startswith("GGUF.") or field.name in (gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE):
-            continue
-        nested = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
-        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=nested)
+        own = field.name.startswith((f"{SCHEME}.", "GGUF.")) or field.name in (gguf.Keys.General.ARCHITECTURE, gguf.Keys.General.FILE_TYPE)
+        if not own:
+            nested = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=nested)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_rope_dimension_count(config["head_dim"])
+    writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
     for name, tensor in tensors.items():
         array = _turned(name, tensor.float(), config).numpy()
@@ -219,17 +232,17 @@ def write_gguf(path: Path, adapter: Path | None, folder: Path | None = None) -> 
     return path
 
 
-def read_gguf(path: Path) -> dict[str, Any]:
-    """The tensors of a GGUF that `write_gguf` made, in float32, under transformers' names."""
+def read_gguf(path: Path, folder: Path | None = None) -> dict[str, Any]:
+    """The tensors of a GGUF that `write_gguf` made of the model in `folder`, in float32, under transformers' names."""
     import gguf
     import torch
 
-    config = _config(unpack())
+    folder = folder or unpack()
+    config = _config(folder)
     reader = gguf.GGUFReader(path)
     held = {tensor.name: torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy()) for tensor in reader.tensors}
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
-    wanted = weights(unpack(), None)
-    return {name: _turned(name, held[names.get_name(name, (".weight",))], config, back=True) for name in wanted}
+    return {name: _turned(name, held[names.get_name(name, (".weight",))], config, back=True) for name in weights(folder, None)}
 
 
 def _turned(name: str, tensor: Any, config: Mapping[str, Any], back: bool = False) -> Any:

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage
 from safetensors.torch import save_file
 
 from moho.agent import decision
-from moho.agent.embedded import packaged
+from moho.agent.embedded import packaged, unpack, weights
 from moho.agent.model import ScriptedChat
 from moho.agent.registry import find_tool
 from moho.errors import DataError
@@ -51,37 +51,60 @@ def test_four_bits_hold_weights_of_sixteen_levels_exactly() -> None:
     torch.testing.assert_close(compress.four(weight)(torch.eye(64, dtype=torch.bfloat16)).float(), weight.T.float(), atol=1e-2, rtol=0)
 
 
-@needs_package
-def test_a_gguf_reads_back_as_the_merged_weights(tmp_path: Path) -> None:
+def micro(folder: Path, vocabulary: int = 49152) -> Path:
+    """A Llama of two layers in a folder."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=2048, tie_word_embeddings=True, rope_theta=5e4, rms_norm_eps=1e-6,
+    )  # fmt: skip
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def test_a_gguf_reads_back_as_the_merged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As transformers reads the file, which knows the order of the rows; and the weights to half a step of 8 bits, its scale in fp16."""
     import gguf
-    from transformers import AutoTokenizer, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
-    from moho.agent.embedded import Tokenizer, unpack, weights
-
-    name = "model.layers.3.self_attn.q_proj"
+    words = [f"w{number}" for number in range(64)]
+    packed = gguf.GGUFWriter(tmp_path / "packaged.gguf", "llama")
+    packed.add_license("apache-2.0")
+    packed.add_block_count(30)
+    packed.add_tokenizer_model("gpt2")
+    packed.add_token_list(words)
+    packed.write_header_to_file()
+    packed.write_kv_data_to_file()
+    packed.close()
+    monkeypatch.setattr(compress, "packaged", lambda: tmp_path / "packaged.gguf")
+    base, name = micro(tmp_path / "base", len(words)), "model.layers.1.self_attn.q_proj"
     generator = torch.Generator().manual_seed(2)
     save_file(
-        {f"{name}.lora_A": torch.randn(4, 576, generator=generator) * 0.1, f"{name}.lora_B": torch.randn(576, 4, generator=generator) * 0.1},
+        {f"{name}.lora_A": torch.randn(4, 32, generator=generator) * 0.1, f"{name}.lora_B": torch.randn(32, 4, generator=generator) * 0.1},
         tmp_path / "adapter.safetensors",
     )
     digest = sha256((tmp_path / "adapter.safetensors").read_bytes()).hexdigest()
     (tmp_path / "adapter.json").write_text(json.dumps({"alpha": 8, "rank": 4, "sha256": digest}))
 
-    path = compress.write_gguf(tmp_path / "model.gguf", tmp_path)
-    wanted, mine = weights(unpack(), tmp_path), compress.read_gguf(path)
+    path = compress.write_gguf(tmp_path / "model.gguf", tmp_path, base)
+    wanted, mine = weights(base, tmp_path), compress.read_gguf(path, base)
     assert mine.keys() == wanted.keys()
     for key, tensor in wanted.items():
         groups = tensor.float().reshape(-1, 32)
         step = groups.abs().amax(1, keepdim=True) / 127
         assert ((mine[key].reshape(-1, 32) - groups).abs() <= (0.57 * step if tensor.ndim == 2 else 0)).all()
-    assert (wanted[f"{name}.weight"] - weights(unpack(), None)[f"{name}.weight"]).abs().max() > 0.05  # the adapter is in it
-    theirs = LlamaForCausalLM.from_pretrained(tmp_path, gguf_file=path.name, dtype=torch.float32).state_dict()
+    assert (wanted[f"{name}.weight"] - weights(base, None)[f"{name}.weight"]).abs().max() > 0.02  # the adapter is in it
+    theirs = LlamaForCausalLM.from_pretrained(tmp_path, gguf_file=path.name, dtype=torch.float32)
     for key, tensor in mine.items():
-        torch.testing.assert_close(theirs[key], tensor)
-    assert {tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors} == {"F32", "Q8_0"}
-    words = AutoTokenizer.from_pretrained(tmp_path, gguf_file=path.name)
-    assert words.encode("filter line 12, 8-45 Hz", add_special_tokens=False) == Tokenizer(unpack()).encode("filter line 12, 8-45 Hz")
+        torch.testing.assert_close(theirs.state_dict()[key], tensor)
+    assert (theirs.config.num_hidden_layers, theirs.config.num_key_value_heads, theirs.config.intermediate_size) == (2, 2, 64)
+    assert (theirs.config.rope_parameters["rope_theta"], theirs.config.rms_norm_eps) == (5e4, pytest.approx(1e-6))
+    kept = gguf.GGUFReader(path)
+    assert {tensor.tensor_type.name for tensor in kept.tensors} == {"F32", "Q8_0"}
+    assert kept.fields["tokenizer.ggml.tokens"].contents() == words
+    assert kept.fields["general.license"].contents() == "apache-2.0"
 
 
 @needs_package
@@ -130,14 +153,9 @@ def test_the_teacher_sees_the_tools_with_what_they_do_and_the_situation() -> Non
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # trl reads the old name
 def test_a_micro_student_learns_from_its_teacher(tmp_path: Path) -> None:
     """The whole way: replies, grammar, training, an adapter."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+    from transformers import AutoTokenizer
 
-    from moho.agent.embedded import unpack
-
-    torch.manual_seed(0)
-    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-    base = tmp_path / "base"
-    LlamaForCausalLM(LlamaConfig(vocab_size=49152, max_position_embeddings=2048, **shape)).to(torch.bfloat16).save_pretrained(base)
+    base = micro(tmp_path / "base")
     AutoTokenizer.from_pretrained(unpack(), local_files_only=True).save_pretrained(base)
     drawn = [example(f"filter line 12 between {low} and 45 Hz", "refuse()") for low in range(5, 29)]
     teacher = ScriptedChat(replies=[AIMessage(f'bandpass(line="line 12", low="{low} Hz", high="45 Hz")') for low in range(5, 29)])

