@@ -8,7 +8,8 @@ argument wants, numbers without one are left out. So the model chooses among few
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from moho.agent.quantities import Mention, candidates, mentions
@@ -31,6 +32,8 @@ class Seen(Protocol):
     def made(self) -> Sequence[str]: ...
     @property
     def spoken(self) -> str: ...
+    @property
+    def taken(self) -> Mapping[str, Collection[str]]: ...
 
 
 COUNTS = {  # words before a number that say what it counts or names, and the arguments it may then be of
@@ -201,7 +204,7 @@ def _parts(name: str) -> set[str]:
 
 
 def _narrowed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) -> list[str]:
-    """Quantities without those that the words around them give to something else."""
+    """Quantities without those that the words around them give to something else, or that a step has taken for an argument of another name."""
     assert argument.unit is not None
     here = [(mention.written, _label(mention, tool)) for mention in mentions(seen.asked)]
     placed = [(mention.written, _label(mention, tool)) for mention in mentions(seen.text)]
@@ -209,11 +212,23 @@ def _narrowed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) 
         return kept
     free = {written for written, label in placed if label in ("", argument.name)}
     kept = [one for one in found if not _plain(one, {written for written, _ in placed} - free)]
+    times = Counter(mention.written for mention in mentions(seen.text))
+    kept = [one for one in kept if one not in seen.taken or argument.name in seen.taken[one] or times[one] > len(seen.taken[one])]
+    if not argument.required or any(_in_bounds(one, argument.unit) for one in kept):
+        kept = [one for one in kept if _in_bounds(one, argument.unit)]
     if argument.unit.symbol:
         needed = max(1, sum(a.required and a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments))
         if sum(bool(unit_of(one)) for one in candidates(seen.asked, argument)) >= needed:
             kept = [one for one in kept if unit_of(one)]
     return kept
+
+
+def _in_bounds(one: str, unit: Unit) -> bool:
+    try:
+        parse(one, unit)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(one: str, among: set[str]) -> bool:

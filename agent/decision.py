@@ -64,6 +64,16 @@ class Situation:
         """All that was said and replied, with the names of data sets."""
         return "\n".join([*(f"{request}\n{reply}" for request, reply in self.earlier), self.request])
 
+    @property
+    def taken(self) -> dict[str, set[str]]:
+        """Each value that a step of this request has taken, and the arguments it was taken for."""
+        found: dict[str, set[str]] = {}
+        for done in self.done:
+            if not done.error:
+                for argument, value in read(done.call).arguments.items():
+                    found.setdefault(value, set()).add(argument)
+        return found
+
     def _nameless(self, said: str) -> str:
         for name in sorted(self.catalogue, key=len, reverse=True):
             said = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", said, flags=re.I)

@@ -125,19 +125,18 @@ def message(line: str, situation: decision.Situation, identity: str) -> AIMessag
 def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> list[tuple[str, str]]:
     """The keys of an answer with those that a reader needs to trust it, in the order of the steps.
 
-    What the person set and the result states again (the density of a Bouguer correction) is said with it, and of the last step at least
-    the numbers that its tool puts first.
+    What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction), and of the
+    last step the numbers that its tool puts first, unless it only inspects.
     """
     named = dict(keys)
-    last = max((step.id for step in done if step.facts and not step.error), default=0)
-    for step in done:
-        if step.error or not step.facts or not step.result:
+    good = [step for step in done if step.facts and not step.error]
+    for step in good:
+        tool = find_tool(decision.read(step.call).name)
+        if tool.stage in ("inspect", "plot"):
             continue
-        chosen = decision.read(step.call)
-        given = {a.name for a in find_tool(chosen.name).arguments if a.name in chosen.arguments and not a.is_data}
-        wanted = [key for key in step.facts if key in given]
-        if step.id == last and not any(key.startswith(f"{step.id}.") for key in named):
-            wanted += list(step.facts)[:FIRST]
+        wanted = [key for key in step.facts if key in {a.name for a in tool.arguments if not a.is_data}]
+        if step is good[-1]:
+            wanted += list(step.facts)[: FIRST if step.result and not any(key.startswith(f"{step.id}.") for key in named) else 1]
         named |= {f"{step.id}.{key}": "" for key in wanted if f"{step.id}.{key}" not in named}
     order = {f"{step.id}.{key}": place for step in done for place, key in enumerate(step.facts)}
     return sorted(named.items(), key=lambda item: (int(item[0].partition(".")[0]), order.get(item[0], 0)))

@@ -25,6 +25,7 @@ from moho.survey import KINDS
 VECTORS = Path(__file__).parent / "weights" / "phrases.safetensors"
 MANY = 7  # tools a small model is offered
 FRESH = 5  # of them at least that no step has used
+CLEAR = 0.05  # by which a tool whose data are missing has to be nearer than all others to be offered
 NEAR = 0.4  # cosine between a clause and the tool it asks for
 RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
 FEW = 8  # tools that may share a word which still names one of them
@@ -37,7 +38,7 @@ _UNITS = frozenset(("hz", "ms", "km", "sec", "seconds", "metres", "degrees", "nt
 
 
 def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY, leaving: Collection[str] = ()) -> list[str]:
-    """Names of tools for a request, nearest first: those whose data are there, and the two nearest of all even if theirs are missing.
+    """Names of tools for a request, nearest first: those whose data are there, and one of which they are missing where it is clearly the nearest.
 
     In place of a tool whose data are missing stands the one that makes them of what is there (picks of seismograms). Where none does, it
     stays on offer so that the refusal can say what is missing; tools used already stay, too. `leaving`: phrasings that do not count, for a
@@ -47,12 +48,17 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
         request = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", request, flags=re.I)
     ranked = rank(request, frozenset(leaving))
     held, tools, named = set(kinds.values()), load_tools(), _named(request)
+    names, columns = _nearness(tuple(clauses(request)), frozenset(leaving))
+    near = dict(zip(names, columns.max(axis=1).tolist(), strict=True))
+    best = max((near[name] for name in ranked if fits(tools[name], held)), default=0.0)
     open_: list[str] = []
     for position, name in enumerate(ranked):
         if fits(tools[name], held):
             open_.append(name)
-        elif position < 2:
-            open_.append(maker(tools[name], held) or name)
+        elif position < 2 and (made := maker(tools[name], held)):
+            open_.append(made)
+        elif position < 2 and near[name] > best + CLEAR:
+            open_.append(name)
     firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
     chosen = [*used, *open_[:2], *firsts, *(name for name in open_ if name in named), *open_]
     return sorted(list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)], key=ranked.index)

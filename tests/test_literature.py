@@ -56,7 +56,7 @@ def test_sources_that_differ_by_a_number_are_set_side_by_side(tmp_path: Path, mo
 
     monkeypatch.setenv("MOHO_LIBRARY", str(tmp_path / "two"))
     held = Library(tmp_path / "two", ENCODER)
-    held.note(starter.SOURCE, "whole")  # as where a person has taken the handbook out
+    held.note(starter.SOURCE, starter.edition())  # as where a person has taken the handbook out
     first = "The low-frequency model supplies the acoustic impedance below 8 Hz in the inversion of marine data."
     second = "The low-frequency model supplies the acoustic impedance below 3 Hz in the inversion of marine data."
     add_texts(held, [("a", "Inversion of line A", first), ("b", "Inversion of line B", second)])
