@@ -17,7 +17,7 @@ import numpy as np
 
 from moho.knowledge.embed import embed
 from moho.knowledge.index import Record
-from moho.knowledge.judge import Line, judged
+from moho.knowledge.judge import SAME, Line, judged
 from moho.knowledge.passages import Passage, sentences
 from moho.knowledge.reader import match, tokens
 from moho.knowledge.retrieve import Filter, Hit, Retriever
@@ -129,6 +129,7 @@ class Weighed:
     near: float  # cosine with the question
     fit: float  # of its tokens
     kept: float  # nearness of the nearest question kept with it
+    same: float  # the judge's odds that one of those asks the same; -inf where there is none
     odds: float  # the judge's, that it answers; -inf where the judge was not asked
 
     @property
@@ -150,16 +151,21 @@ def weighed(retriever: Retriever, question: str, hits: Sequence[Hit]) -> list[We
     near = embed([f"{line.title}. {line.text}" for line, _ in lines]) @ embed([question])[0]
     asked = tokens([question])[0]
     fit = np.array([match(asked, one) for one in tokens([line.text for line, _ in lines])])
-    known = retriever.answering(question, [hit.held.id for hit in hits])
-    expected = np.zeros(len(lines))
-    for i, (line, rank) in enumerate(lines):
-        beginning = ((_flat(sentence), nearness) for sentence, nearness in known.get(hits[rank].held.id, ()))
-        expected[i] = max((nearness for sentence, nearness in beginning if _flat(line.text).startswith(sentence)), default=0.0)
+    kept = retriever.answering(question, [hit.held.id for hit in hits])
+    expected, same, flat = np.zeros(len(lines)), np.full(len(lines), -np.inf), [_flat(line.text) for line, _ in lines]
+    alike = judged(question, [Line(one.question, before=one.sentence) for one in kept[:JUDGED]], SAME)
+    for number, one in enumerate(kept):
+        beginning = _flat(one.sentence)
+        for i, (_, rank) in enumerate(lines):
+            if hits[rank].held.id == one.passage and flat[i].startswith(beginning):
+                expected[i] = max(expected[i], one.near)
+                same[i] = max(same[i], alike[number] if number < JUDGED else -np.inf)
     promise = fit + 0.5 * near + 0.5 * np.maximum(expected - 0.4, 0) - 0.01 * np.array([rank for _, rank in lines])
     read = np.argsort(-promise, kind="stable")[:JUDGED]
     odds = np.full(len(lines), -np.inf)
     odds[read] = judged(question, [lines[i][0] for i in read])
-    return [Weighed(line.text, rank, float(near[i]), float(fit[i]), float(expected[i]), float(odds[i])) for i, (line, rank) in enumerate(lines)]
+    measured = zip(near.tolist(), fit.tolist(), expected.tolist(), same.tolist(), odds.tolist(), strict=True)
+    return [Weighed(line.text, rank, *values) for (line, rank), values in zip(lines, measured, strict=True)]
 
 
 # What tells a question that is answered from one that is not, by logistic regression: where questions are kept with the documents, on the

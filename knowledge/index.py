@@ -272,11 +272,11 @@ class Library:
 
         return generation, ids, batches(), documents
 
-    def asked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-        """(ids, passages, (question, width) fp16 vectors, sentences) of the questions kept with passages."""
-        rows = self.execute("SELECT id, passage, vector, sentence FROM asked ORDER BY id")
+    def asked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[str, str]]]:
+        """(ids, passages, (question, width) fp16 vectors, [(question, beginning of its answer)]) of the questions kept with passages."""
+        rows = self.execute("SELECT id, passage, vector, text, sentence FROM asked ORDER BY id")
         vectors = np.frombuffer(b"".join(row[2] for row in rows), np.float16).reshape(len(rows), -1) if rows else np.empty((0, 0), np.float16)
-        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64), vectors, [row[3] for row in rows]
+        return np.array([row[0] for row in rows], np.int64), np.array([row[1] for row in rows], np.int64), vectors, [row[3:] for row in rows]
 
     def size(self) -> int:
         """Passages held."""

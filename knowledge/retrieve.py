@@ -89,6 +89,16 @@ class Hit:
     nearness: float  # cosine of query and passage
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A question kept with a passage."""
+
+    passage: int
+    question: str
+    sentence: str  # beginning of the one that answers it
+    near: float  # cosine with the query
+
+
 class Retriever:
     """Search over one library. Keeps its fast copies; make one and use it for all queries."""
 
@@ -97,7 +107,7 @@ class Retriever:
         self.library = library
         self.vectors = vectors or Vectors(library)
         self.words = Words(library)
-        self._held: tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]] | None = None
+        self._held: tuple[int, tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[str, str]]]] | None = None
         self._documents: tuple[int, set[int]] | None = None
         self._tokens: dict[int, np.ndarray] = {}
 
@@ -181,15 +191,14 @@ class Retriever:
                 lexical[at] = max(lexical.get(at, 0.0), float(score))
         return {at: ASKED * best.get(at, 0.0) + ASKED_WORD * lexical.get(at, 0.0) for at in {*best, *lexical}}
 
-    def answering(self, query: str, numbers: Sequence[int]) -> dict[int, list[tuple[str, float]]]:
-        """Passage -> (beginning of a sentence, nearness of a question kept with it to the query), for all questions kept with these passages."""
-        _, passages, vectors, sentences = self._questions()
-        found: dict[int, list[tuple[str, float]]] = {}
-        if len(passages):
-            near = vectors @ embed([query])[0]
-            for i in np.flatnonzero(np.isin(passages, list(numbers))):
-                found.setdefault(int(passages[i]), []).append((sentences[i], float(near[i])))
-        return found
+    def answering(self, query: str, numbers: Sequence[int]) -> list[Kept]:
+        """The questions kept with these passages, the nearest to the query first."""
+        _, passages, vectors, texts = self._questions()
+        if not len(passages):
+            return []
+        near = vectors @ embed([query])[0]
+        mine = np.flatnonzero(np.isin(passages, list(numbers)))
+        return [Kept(int(passages[i]), *texts[i], float(near[i])) for i in mine[np.argsort(-near[mine], kind="stable")]]
 
     def prepared(self, hits: Sequence[Hit]) -> list[list[int]]:
         """The places of the hits in two groups: of documents that questions are kept with, and of the others."""
@@ -199,12 +208,12 @@ class Retriever:
         held = [hit.held.document in self._documents[1] for hit in hits]
         return [[i for i, with_ in enumerate(held) if with_ is one] for one in (True, False)]
 
-    def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[str, str]]]:
         """The questions kept with passages, as of the library's generation."""
         generation = self.library.generation
         if self._held is None or self._held[0] != generation:
-            ids, passages, vectors, sentences = self.library.asked()
-            self._held = generation, (ids, passages, vectors.astype(np.float32), sentences)
+            ids, passages, vectors, texts = self.library.asked()
+            self._held = generation, (ids, passages, vectors.astype(np.float32), texts)
         return self._held[1]
 
     def _read(self, query: str, numbers: np.ndarray) -> np.ndarray:

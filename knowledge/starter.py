@@ -64,20 +64,24 @@ def add(library: Library) -> int:
     for record in library.documents():
         if record.source.startswith(f"{SOURCE}/") and record.source not in named.values():
             library.remove(record.source)
-    changed = {source for source in (*report.added, *report.replaced) if source not in report.same}
-    joined = "asked a JOIN passages p ON p.id = a.passage JOIN documents d ON d.id = p.document"
-    held = {row[0] for row in library.execute(f"SELECT DISTINCT d.source FROM {joined}")}
     for page, pairs in asked().items():
-        source = f"{SOURCE}/{page}"
-        if source in changed or source not in held:
-            library.expect(source, pairs, embed([question for _, question in pairs]))
-    library.note(SOURCE, "whole")
-    return len(changed)
+        library.expect(f"{SOURCE}/{page}", pairs, embed([question for _, question in pairs]))
+    library.note(SOURCE, edition())
+    return len({source for source in (*report.added, *report.replaced) if source not in report.same})
 
 
 def is_held(library: Library) -> bool:
-    """Whether the handbook was put into this library, all of it; what a person removed of it since stays out."""
-    return library.noted(SOURCE) == "whole"
+    """Whether this edition of the handbook was put into the library, all of it; what a person removed of it since stays out."""
+    return library.noted(SOURCE) == edition()
+
+
+@cache
+def edition() -> str:
+    """What the pages and the questions beside them are known by."""
+    found = sha256()
+    for path in sorted([*PAGES.rglob("*.md"), *PAGES.glob("asked-*.jsonl")]):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:20]
 
 
 @cache
