@@ -17,11 +17,11 @@ import numpy as np
 
 from moho.knowledge.embed import embed
 from moho.knowledge.index import Record
-from moho.knowledge.judge import SAME, Line, judged
+from moho.knowledge.judge import Line, judged
 from moho.knowledge.passages import Passage, sentences
 from moho.knowledge.reader import match, tokens
 from moho.knowledge.retrieve import Filter, Hit, Retriever
-from moho.knowledge.words import stems
+from moho.knowledge.words import stems, terms
 
 NOTHING = "Not in these sources."
 STRUCK = "[struck: no source]"
@@ -108,7 +108,7 @@ def quote(retriever: Retriever, question: str, k: int = 5, shown: int = SHOWN, o
     belief = 0.0
     for inside in retriever.prepared(hits):  # documents that questions are kept with, and the others
         if mine := [line for line in lines if line.rank in inside]:
-            belief = max(belief, believed(features(mine)))
+            belief = max(belief, believed(features(retriever, question, [hits[rank] for rank in inside], mine)))
     if belief < 0.5:
         return Answer(NOTHING, False, (), found, belief)
     able = sorted((line for line in lines if line.rank in kept), key=lambda line: -line.worth)
@@ -129,7 +129,6 @@ class Weighed:
     near: float  # cosine with the question
     fit: float  # of its tokens
     kept: float  # nearness of the nearest question kept with it
-    same: float  # the judge's odds that one of those asks the same; -inf where there is none
     odds: float  # the judge's, that it answers; -inf where the judge was not asked
 
     @property
@@ -151,34 +150,47 @@ def weighed(retriever: Retriever, question: str, hits: Sequence[Hit]) -> list[We
     near = embed([f"{line.title}. {line.text}" for line, _ in lines]) @ embed([question])[0]
     asked = tokens([question])[0]
     fit = np.array([match(asked, one) for one in tokens([line.text for line, _ in lines])])
-    kept = retriever.answering(question, [hit.held.id for hit in hits])
-    expected, same, flat = np.zeros(len(lines)), np.full(len(lines), -np.inf), [_flat(line.text) for line, _ in lines]
-    alike = judged(question, [Line(one.question, before=one.sentence) for one in kept[:JUDGED]], SAME)
-    for number, one in enumerate(kept):
+    expected, flat = np.zeros(len(lines)), [_flat(line.text) for line, _ in lines]
+    for one in retriever.answering(question, [hit.held.id for hit in hits]):
         beginning = _flat(one.sentence)
         for i, (_, rank) in enumerate(lines):
             if hits[rank].held.id == one.passage and flat[i].startswith(beginning):
                 expected[i] = max(expected[i], one.near)
-                same[i] = max(same[i], alike[number] if number < JUDGED else -np.inf)
     promise = fit + 0.5 * near + 0.5 * np.maximum(expected - 0.4, 0) - 0.01 * np.array([rank for _, rank in lines])
     read = np.argsort(-promise, kind="stable")[:JUDGED]
     odds = np.full(len(lines), -np.inf)
     odds[read] = judged(question, [lines[i][0] for i in read])
-    measured = zip(near.tolist(), fit.tolist(), expected.tolist(), same.tolist(), odds.tolist(), strict=True)
+    measured = zip(near.tolist(), fit.tolist(), expected.tolist(), odds.tolist(), strict=True)
     return [Weighed(line.text, rank, *values) for (line, rank), values in zip(lines, measured, strict=True)]
 
 
 # What tells a question that is answered from one that is not, by logistic regression: where questions are kept with the documents, on the
-# development questions and questions about matters foreign to the handbook; for all other documents, on pages that the judge
-# did not learn from, with and without the page that answers. Both were then made somewhat stricter on the development questions.
-KEPT: Mapping[str, float] = {"bias": -5.85, "judge": 1.476, "kept": 13.689}
+# development questions, most of which it cannot answer were written to be hard to decline; for all other documents, on pages that
+# the judge did not learn from, with and without the page that answers.
+KEPT: Mapping[str, float] = {
+    "bias": -2.193, "judge": 1.014, "near": -6.278, "fit": -10.358, "kept": 11.812, "next": 7.168, "shared": 2.89, "words": -0.163,
+}  # fmt: skip
 PLAIN: Mapping[str, float] = {"bias": 0.38, "judge": 0.747}
 
 
-def features(lines: Sequence[Weighed]) -> dict[str, float]:
+def features(retriever: Retriever, question: str, hits: Sequence[Hit], lines: Sequence[Weighed]) -> dict[str, float]:
     """What tells a question that is answered from one that is not: see `KEPT`."""
-    judge = max(line.odds for line in lines)
-    return {"bias": 1.0, "judge": max(judge, -12.0), "kept": max(line.kept for line in lines)}
+    kept = retriever.answering(question, [hit.held.id for hit in hits])[:JUDGED]
+    words = terms(question)
+    rare = retriever.words.rarity(words) if words else np.zeros(1)
+    known = set().union(*(stems(f"{one.question} {one.sentence}") for one in kept))
+    here = np.array([bool(stems(word) & known) for word in words]) if words else np.ones(1, bool)
+    nearest = sorted((line.kept for line in lines), reverse=True)
+    return {
+        "bias": 1.0,
+        "judge": max(-12.0, *(line.odds for line in lines)),
+        "near": max(line.near for line in lines),
+        "fit": max(line.fit for line in lines),
+        "kept": nearest[0],  # nearness of the nearest question kept with a sentence, and with another sentence
+        "next": nearest[min(1, len(nearest) - 1)],
+        "shared": float((rare * here).sum() / max(rare.sum(), 1e-9)),  # of the question's words with those of the kept ones, rare ones counting more
+        "words": float(len(words)),
+    }
 
 
 def believed(known: Mapping[str, float]) -> float:

@@ -18,7 +18,6 @@ import numpy as np
 from moho.knowledge.judge import Example, Line
 
 ALIKE = 0.8  # cosine of two sentences from which both may answer
-NOBODY, NEAREST = 0.25, 7  # share of questions shown without one that asks the same, and how many others are shown with each
 HELD_OUT = 6  # every so many pages one is kept from training
 
 # Things of a kind: a question that names one of them no longer finds an answer when another stands in its place.
@@ -146,31 +145,6 @@ def examples(seed: int = 0) -> list[Example]:
     none = [*_swapped([question for question, _ in questions], lines, rng), *_foreign(lines, rng)]
     for question, row in zip(none, embed(none) @ (vectors + bare).T, strict=True):
         made.append((question, [(lines[i].line, False) for i in _some(rng, np.argsort(-row, kind="stable")[:10].tolist(), 4)]))
-    return made
-
-
-def alike(seed: int = 0) -> list[Example]:
-    """Questions with others kept with the same sentence, which ask the same, and with the nearest kept with other sentences, which do not.
-
-    A quarter of them goes without the first, as where nobody has asked the like. The pages held out are not among them.
-    """
-    from moho.knowledge import starter
-    from moho.knowledge.embed import embed
-
-    rng = np.random.default_rng(seed)
-    without = held_out()
-    kept = [(f"{page} {' '.join(start.casefold().split()[:7])}", start, question) for page, pairs in starter.asked().items()
-            for start, question in pairs if page not in without]  # fmt: skip
-    groups: defaultdict[str, list[int]] = defaultdict(list)
-    for i, (sentence, _, _) in enumerate(kept):
-        groups[sentence].append(i)
-    vectors = embed([question for _, _, question in kept])
-    made: list[Example] = []
-    for i, (sentence, _, question) in enumerate(kept):
-        same = [j for j in groups[sentence] if kept[j][2] != question][:2] if rng.random() >= NOBODY else []
-        nearest = np.argsort(-(vectors @ vectors[i]), kind="stable")[: 2 * NEAREST]
-        other = [int(j) for j in nearest if kept[j][0] != sentence][:NEAREST]
-        made.append((question, [(Line(kept[j][2], before=kept[j][1]), j in same) for j in (*same, *other)]))
     return made
 
 

@@ -25,7 +25,7 @@ from moho.knowledge.embed import WIDTH, minilm, weights
 from moho.knowledge.reader import _adapted, _Adapter
 
 WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"
-SAME = WEIGHTS.with_name("same.safetensors")  # of the judge of two questions
+CARD = WEIGHTS.with_suffix(".json")
 ASKED, SAID, AROUND = 48, 72, 28  # word pieces read of the question, of the sentence, and of the title with the sentence before
 JOINT = 3  # upper layers that read both, which get the adapter
 HEAD = 3 * WIDTH + 1  # products, differences, the mark at the front, nearest tokens
@@ -35,7 +35,7 @@ HEAD = 3 * WIDTH + 1  # products, differences, the mark at the front, nearest to
 class Line:
     """A sentence with what helps to understand it."""
 
-    text: str  # or a question that it answers
+    text: str
     title: str = ""
     before: str = ""  # the sentence before it in its passage
 
@@ -55,18 +55,14 @@ class Settings:
     seed: int = 0
 
 
-def judged(question: str, lines: Sequence[Line], of: Path | None = None, batch: int = 16) -> np.ndarray:
-    """How well each line answers, as log odds (not calibrated); zeros where the judge's weights are absent.
-
-    Of the weights `SAME` the lines are other questions, and what is judged is whether they ask the same.
-    """
+def judged(question: str, lines: Sequence[Line], batch: int = 16) -> np.ndarray:
+    """How well each line answers, as log odds (not calibrated); zeros where the judge's weights are absent."""
     import torch
 
-    of = of or WEIGHTS
     values = np.zeros(len(lines), np.float32)
-    if not len(lines) or not of.exists():
+    if not len(lines) or not WEIGHTS.exists():
         return values
-    model, side, weight, bias = _model(of)
+    model, side, weight, bias = _model()
     order = sorted(range(len(lines)), key=lambda i: len(lines[i].text))
     with torch.inference_mode():
         asked = _lower(model, [_asked(question)])[0]
@@ -79,13 +75,13 @@ def judged(question: str, lines: Sequence[Line], of: Path | None = None, batch: 
 
 
 @cache
-def _model(path: Path) -> tuple[Any, Any, Any, Any]:
+def _model() -> tuple[Any, Any, Any, Any]:
     """MiniLM with the adapter added to its weights, the mark of the question's side, and the last layer of the judge."""
     from safetensors.torch import load_file
 
     from moho.knowledge.minilm import MiniLM
 
-    own, held = dict(weights()), load_file(path)
+    own, held = dict(weights()), load_file(WEIGHTS)
     side, weight, bias = (held.pop(name).float() for name in ("side", "head.weight", "head.bias"))
     for name in sorted({key.rpartition(".")[0] for key in held}):
         if f"{name}.weight" not in own:
@@ -144,8 +140,8 @@ def _seen(upper: Callable[[Any, Any], Any], side: Any, pairs: Sequence[tuple[_Ha
 Example = tuple[str, Sequence[tuple[Line, bool]]]  # a question and sentences, each with whether it answers
 
 
-def train(examples: Sequence[Example], settings: Settings, out: Path, *, of: Path = WEIGHTS, minutes: float = 45.0) -> dict[str, Any]:
-    """Train the adapter and the last layer on the examples and write them, under the name of the weights they are to be, with their card."""
+def train(examples: Sequence[Example], settings: Settings, out: Path, *, minutes: float = 45.0) -> dict[str, Any]:
+    """Train the adapter and the last layer on the examples and write them with their card."""
     import copy
 
     import torch
@@ -190,11 +186,11 @@ def train(examples: Sequence[Example], settings: Settings, out: Path, *, of: Pat
         now |= {"side": side, "head.weight": weight, "head.bias": bias}
         latest.append({name: value.detach().clone() for name, value in now.items()})
         del latest[: -max(1, settings.mean // settings.every)]
-        save_file({name: torch.stack([one[name] for one in latest]).mean(0).half().contiguous() for name in now}, out / of.name)
+        save_file({name: torch.stack([one[name] for one in latest]).mean(0).half().contiguous() for name in now}, out / WEIGHTS.name)
         card: dict[str, Any] = {"base": "all-MiniLM-L6-v2", "settings": asdict(settings), "questions": len(examples), "steps": len(losses)}
         card |= {"pairs": sum(len(lines) for _, lines in examples), "cpu_seconds": round(time.process_time() - used)}
         card["loss"] = [round(float(np.mean(losses[i : i + 40])), 4) for i in range(0, len(losses), settings.every)]
-        (out / of.with_suffix(".json").name).write_text(json.dumps(card, indent=1) + "\n")
+        (out / CARD.name).write_text(json.dumps(card, indent=1) + "\n")
         return card
 
     for step in range(steps):
@@ -233,7 +229,7 @@ def train(examples: Sequence[Example], settings: Settings, out: Path, *, of: Pat
                 flush=True,
             )
             keep()
-    return keep() if not losses or len(losses) % settings.every else json.loads((out / of.with_suffix(".json").name).read_text())
+    return keep() if not losses or len(losses) % settings.every else json.loads((out / CARD.name).read_text())
 
 
 def _first() -> tuple[Any, Any]:

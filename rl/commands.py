@@ -104,12 +104,11 @@ def reader(out: Annotated[Path, typer.Option("--out", help="Folder for the weigh
 
 @train.command("judge")
 def judge(out: Annotated[Path, typer.Option("--out", help="Folder for the weights and their card.")] = Path("trained/judge")) -> None:
-    """Train the judges of whether a sentence answers a question, and of whether two questions ask the same."""
+    """Train the judge of whether a sentence answers a question."""
     from moho.knowledge import examples
     from moho.knowledge import judge as judging
 
     judging.train(examples.examples(), judging.Settings(), out)
-    judging.train(examples.alike(), judging.Settings(questions=10, rounds=1.0), out, of=judging.SAME)
 
 
 @train.command("sft")
