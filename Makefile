@@ -26,7 +26,7 @@ bench: .venv/installed  ## ratios against named peers, measured side by side
 	$(BIN)/python -m benchmarks
 
 evaluate: .venv/installed  ## scores on questions to the handbook, and on the held-out requests: as it comes, as it ships, scripted perfect
-	$(BIN)/moho evaluate retrieval tests/questions/dev.jsonl tests/questions/test.jsonl
+	$(BIN)/moho evaluate retrieval tests/questions/dev.jsonl tests/questions/test.jsonl tests/questions/declined-test.jsonl
 	for model in embedded:base embedded perfect; do $(BIN)/moho evaluate requests tests/requests/test.jsonl --model $$model --plays 1 --no-show; done
 
 train: .venv/installed  ## the adapter that ships, made again (an hour on two cores)

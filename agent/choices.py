@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from moho.agent.quantities import Mention, candidates, mentions
+from moho.agent.quantities import ORDERS, Mention, candidates, mentions
 from moho.agent.registry import Argument, Tool, load_tools
 from moho.units import Unit, parse, unit_of
 
@@ -90,7 +90,17 @@ def values(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
         return found if argument.required else [choice for choice in found if _hinted(choice, seen.request)]
     if argument.unit is None or not found:
         return found
-    return _narrowed(tool, argument, seen, found)
+    return _placed(tool, argument, seen, _narrowed(tool, argument, seen, found))
+
+
+def _placed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) -> list[str]:
+    """The one value of an argument that has to rise with others, where there are just as many values as arguments that take one."""
+    group = next((group for group in RISING if argument.name in group), ())
+    taking = [name for name in group if any(a.name == name and (a.required or given(tool, a, seen)) for a in tool.arguments)]
+    if argument.name not in taking or len(found) != len(taking) or argument.unit is None:
+        return list(found)
+    unit = Unit(argument.unit.symbol)
+    return [sorted(found, key=lambda one: parse(one, unit))[taking.index(argument.name)]]
 
 
 def given(tool: Tool, argument: Argument, seen: Seen, used: str = "") -> bool:
@@ -238,6 +248,8 @@ def _plain(one: str, among: set[str]) -> bool:
 
 def _label(mention: Mention, tool: Tool) -> str:
     """The argument of the tool that the words around a number name, a count that is none of its arguments, or ""."""
+    if mention.written.lower() in ORDERS and any(a.name == "degree" for a in tool.arguments):
+        return "degree"  # "a first-order trend"
     behind = _BEFORE.search(mention.before[-40:])
     word = behind[1].lower().rstrip("s") if behind else ""
     if word:

@@ -149,10 +149,7 @@ def grammar(situation: Situation) -> str:
     if keys := listed(situation):
         said = quantities(situation.request)
         premise = f' ("!=" {_choice(rules, "premise", said)})?' if said else ""
-        for place, key in enumerate(keys):  # each key once, in the order of the steps
-            more, only = (f'(", " from{place + 1})?', f" | from{place + 1}") if place + 1 < len(keys) else ("", "")
-            rules[f"from{place}"] = f"{_literal(key)}{premise} {more}{only}"
-        rules["answer"] = '"answer(" from0 ")"'
+        rules["answer"] = f'"answer(" {_once(rules, "from", [f"{_literal(key)}{premise}" for key in keys])} ")"'
         starts.append("answer")
     starts.append('"refuse()"')
     return f"root ::= {' | '.join(starts)}\n" + "\n".join(f"{name} ::= {body}" for name, body in rules.items())
@@ -204,7 +201,9 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
     if not names and not argument.required:
         return None
     listed = _choice(rules, key, names) if names else ""
-    if argument.many and names:
+    if argument.many and names and (argument.is_data or argument.unit):
+        rules[key] = f'"\\"" {_once(rules, f"{key}_from", [_literal(_escape(name)) for name in names])} "\\""'
+    elif argument.many and names:
         one = rules[key].removeprefix('"\\"" ').removesuffix(' "\\""')
         rules[key] = f'"\\"" {one} (", " {one})* "\\""'
     if argument.required:
@@ -212,6 +211,14 @@ def _values(tool: Tool, argument: Argument, situation: Situation, rules: dict[st
             return listed
         return f'({listed} | "{MARK}")' if listed else f'"{MARK}"'
     return listed
+
+
+def _once(rules: dict[str, str], name: str, parts: Sequence[str]) -> str:
+    """The rule for some of the parts, each once and in their order, with commas between them."""
+    for place, part in enumerate(parts):
+        after = f"{name}{place + 1}"
+        rules[f"{name}{place}"] = f'{part} (", " {after})? | {after}' if place + 1 < len(parts) else part
+    return f"{name}0"
 
 
 def _choice(rules: dict[str, str], key: str, texts: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ LONG = {
     "minutes": "min", "percent": "%", "per cent": "%", "kg per cubic metre": "kg/m3",
 }  # fmt: skip
 _UNITS = sorted({*SPELLINGS, *LONG, "mHz", "kHz", "Hz", "mGal", "nT", "API", "km/s", "Ohm.m"}, key=len, reverse=True)
-_ORDERS = {"first", "second", "third", "fourth", "fifth", "linear", "quadratic", "cubic", "plane", "planar", "1st", "2nd", "3rd", "4th", "5th"}
+ORDERS = {"first", "second", "third", "fourth", "fifth", "linear", "quadratic", "cubic", "plane", "planar", "1st", "2nd", "3rd", "4th", "5th"}
 _LOWER = {unit.lower() for unit in _UNITS}
 _UNIT = "|".join(re.escape(unit) for unit in _UNITS)
 _NUMERAL = (
@@ -140,7 +140,7 @@ def candidates(text: str, argument: Argument) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _fits(written: str, unit: Unit, integer: bool) -> bool:
-    if unit.symbol and written in _ORDERS:
+    if unit.symbol and written in ORDERS:
         return False
     try:
         value = parse(written, Unit(unit.symbol))

@@ -198,7 +198,8 @@ class Retriever:
             return []
         near = vectors @ embed([query])[0]
         mine = np.flatnonzero(np.isin(passages, list(numbers)))
-        return [Kept(int(passages[i]), *texts[i], float(near[i])) for i in mine[np.argsort(-near[mine], kind="stable")]]
+        order = mine[np.argsort(-near[mine], kind="stable")]
+        return [Kept(int(passages[i]), texts[i][0], texts[i][1], float(near[i])) for i in order]
 
     def prepared(self, hits: Sequence[Hit]) -> list[list[int]]:
         """The places of the hits in two groups: of documents that questions are kept with, and of the others."""
