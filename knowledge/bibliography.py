@@ -59,6 +59,8 @@ def read(path: Path) -> dict[str, dict[str, object]]:
         for key in (str(entry["doi"]).casefold(), fold(str(entry["title"]))):
             if key and entry["title"]:
                 found[key] = entry
+    if not found:
+        raise DataError("E_FORMAT", f"{path.name}: none of its entries is whole and has a title.", "Look for a brace or quotation mark left open.")
     return found
 
 

@@ -93,7 +93,8 @@ def evidence(hits: Sequence[Hit]) -> tuple[Evidence, ...]:
 def place(passage: Passage, record: Record) -> str:
     """Where in its document a passage stands: page, and the last headings."""
     section = " > ".join(part for part in passage.section.split(" > ") if part != record.title)
-    return ", ".join(part for part in (f"p. {passage.page}" if passage.page else "", section) if part)
+    hidden = "text that it does not show" if passage.kind == "invisible" else ""
+    return ", ".join(part for part in (f"p. {passage.page}" if passage.page else "", section, hidden) if part)
 
 
 def quote(retriever: Retriever, question: str, k: int = 5, shown: int = SHOWN, only: Filter | None = None) -> Answer:
@@ -164,12 +165,10 @@ def weighed(retriever: Retriever, question: str, hits: Sequence[Hit]) -> list[We
     return [Weighed(line.text, rank, *values) for (line, rank), values in zip(lines, measured, strict=True)]
 
 
-# What tells a question that is answered from one that is not, by logistic regression: where questions are kept with the documents, on the
-# development questions, most of which it cannot answer were written to be hard to decline; for all other documents, on pages that
-# the judge did not learn from, with and without the page that answers.
-KEPT: Mapping[str, float] = {
-    "bias": -2.193, "judge": 1.014, "near": -6.278, "fit": -10.358, "kept": 11.812, "next": 7.168, "shared": 2.89, "words": -0.163,
-}  # fmt: skip
+# What tells a question that is answered from one that is not, by logistic regression in which nothing that speaks for an answer counts
+# against it: where questions are kept with the documents, on the development questions, most of which it cannot answer were written
+# to be hard to decline; for all other documents, on pages that the judge did not learn from, with and without the page that answers.
+KEPT: Mapping[str, float] = {"bias": -8.922, "judge": 0.275, "kept": 10.397, "next": 3.047, "shared": 2.652, "words": -0.115}
 PLAIN: Mapping[str, float] = {"bias": 0.38, "judge": 0.747}
 
 
@@ -184,8 +183,6 @@ def features(retriever: Retriever, question: str, hits: Sequence[Hit], lines: Se
     return {
         "bias": 1.0,
         "judge": max(-12.0, *(line.odds for line in lines)),
-        "near": max(line.near for line in lines),
-        "fit": max(line.fit for line in lines),
         "kept": nearest[0],  # nearness of the nearest question kept with a sentence, and with another sentence
         "next": nearest[min(1, len(nearest) - 1)],
         "shared": float((rare * here).sum() / max(rare.sum(), 1e-9)),  # of the question's words with those of the kept ones, rare ones counting more

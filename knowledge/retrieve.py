@@ -247,8 +247,9 @@ class Retriever:
 
 _YEAR = r"(1[89]\d\d|20\d\d)"
 _SAID = (
-    (re.compile(rf"\b(?:since|from|after)\s+{_YEAR}(?:\s+on(?:wards?)?)?\b", re.I), "since"),
-    (re.compile(rf"\b(?:before|until|up to|till)\s+{_YEAR}\b", re.I), "until"),
+    (re.compile(rf"\b(?:from\s+)?{_YEAR}\s*(?:to|-|–|until)\s*{_YEAR}\b", re.I), "between"),
+    (re.compile(rf"\b(?:since|from|after|(?:later|newer|more recent)\s+than)\s+{_YEAR}(?:\s+on(?:wards?)?)?\b", re.I), "since"),
+    (re.compile(rf"\b(?:before|until|up to|till|(?:earlier|older)\s+than)\s+{_YEAR}\b", re.I), "until"),
     (re.compile(rf"\bbetween\s+{_YEAR}\s+and\s+{_YEAR}\b", re.I), "between"),
     (re.compile(rf"\b(?:published\s+in|papers?\s+(?:of|from|in)|from the year)\s+{_YEAR}\b", re.I), "in"),
 )
@@ -263,8 +264,8 @@ def conditions(query: str, library: Library) -> tuple[str, Filter]:
         if match is None:
             continue
         year = int(match[1])
-        after = match[0].lower().startswith("after")
-        before = match[0].lower().startswith("before")
+        after = not match[0].lower().startswith(("since", "from"))
+        before = match[0].lower().startswith(("before", "earlier", "older"))
         found |= {
             "since": {"since": year + after},
             "until": {"until": year - before},

@@ -68,6 +68,13 @@ def test_a_broken_entry_is_left_out(tmp_path: Path) -> None:
     assert not any("Never" in str(title) for title in titles)
 
 
+def test_a_file_of_nothing_but_broken_entries_is_said_to_be_so(tmp_path: Path) -> None:
+    path = tmp_path / "bad.bib"
+    path.write_text("@article{x, title = {Never closed, author = {Nobody}")
+    with pytest.raises(DataError, match="none of its entries is whole"):
+        bibliography.read(path)
+
+
 def test_ris_entries_are_read(tmp_path: Path) -> None:
     found = bibliography.read(write(tmp_path, "a.ris", RIS))
     assert set(found) == {"10.1190/abc(98)12", fold("Seismic imaging of long titles")}

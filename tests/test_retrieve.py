@@ -93,6 +93,10 @@ def papers(tmp_path: Path) -> Library:
         ("deconvolution by Robinson", "deconvolution", Filter(author="Robinson")),
         ("deconvolution by Wiener", "deconvolution by Wiener", Filter()),
         ("a gate of 2000 ms", "a gate of 2000 ms", Filter()),
+        ("ground roll from 1990 to 2000", "ground roll", Filter(since=1990, until=2000)),
+        ("ground roll 1990-2000", "ground roll", Filter(since=1990, until=2000)),
+        ("ground roll newer than 2021", "ground roll", Filter(since=2022)),
+        ("ground roll older than 2000", "ground roll", Filter(until=1999)),
     ],
 )
 def test_conditions_said_in_words(papers: Library, words: str, kept: str, only: Filter) -> None:
