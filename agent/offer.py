@@ -25,6 +25,7 @@ from moho.survey import KINDS
 VECTORS = Path(__file__).parent / "weights" / "phrases.safetensors"
 MANY = 7  # tools a small model is offered
 FRESH = 5  # of them at least that no step has used
+CERTAIN, APART = 0.65, 0.2  # cosine from which a tool is offered alone, and by which all others have to be farther
 CLEAR = 0.05  # by which a tool whose data are missing has to be nearer than all others to be offered
 NEAR = 0.4  # cosine between a clause and the tool it asks for
 RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
@@ -59,9 +60,19 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
             open_.append(made)
         elif position < 2 and near[name] > best + CLEAR:
             open_.append(name)
+    if not used and open_ and near[open_[0]] >= CERTAIN and _apart(open_[0], request, frozenset(leaving)):
+        return open_[:1]
     firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
     chosen = [*used, *open_[:2], *firsts, *(name for name in open_ if name in named), *open_]
     return sorted(list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)], key=ranked.index)
+
+
+def _apart(name: str, request: str, leaving: frozenset[str]) -> bool:
+    """Whether a tool is far nearer than any other to the whole request and to each of its clauses."""
+    names, near = _nearness(tuple(clauses(request)), leaving)
+    own = names.index(name)
+    others = np.delete(near, own, axis=0).max(axis=0)
+    return bool((near[own] > others).all() and near[own].max() >= others.max() + APART)
 
 
 def fits(tool: Tool, held: set[str]) -> bool:

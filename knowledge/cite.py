@@ -165,10 +165,15 @@ def weighed(retriever: Retriever, question: str, hits: Sequence[Hit]) -> list[We
     return [Weighed(line.text, rank, *values) for (line, rank), values in zip(lines, measured, strict=True)]
 
 
-# What tells a question that is answered from one that is not, by logistic regression in which nothing that speaks for an answer counts
-# against it: where questions are kept with the documents, on the development questions, most of which it cannot answer were written
-# to be hard to decline; for all other documents, on pages that the judge did not learn from, with and without the page that answers.
-KEPT: Mapping[str, float] = {"bias": -8.922, "judge": 0.275, "kept": 10.397, "next": 3.047, "shared": 2.652, "words": -0.115}
+# What tells a question that is answered from one that is not, by logistic regression: where questions are kept with the documents, on the
+# development questions, most of which it cannot answer were written to be hard to decline; for all other documents, on pages that
+# the judge did not learn from, with and without the page that answers.
+KEPT: Mapping[str, float] = {
+    "bias": -2.193, "judge": 1.014, "near": -6.278, "fit": -10.358, "kept": 11.812, "next": 7.168, "shared": 2.89, "words": -0.163,
+}  # fmt: skip
+# The regression counts a near sentence against an answer that no kept question leads to. Where judge, kept question and words all speak
+# for it, it is one.
+PLAINLY: Mapping[str, float] = {"judge": 1.25, "kept": 0.48, "shared": 0.75}
 PLAIN: Mapping[str, float] = {"bias": 0.38, "judge": 0.747}
 
 
@@ -183,6 +188,8 @@ def features(retriever: Retriever, question: str, hits: Sequence[Hit], lines: Se
     return {
         "bias": 1.0,
         "judge": max(-12.0, *(line.odds for line in lines)),
+        "near": max(line.near for line in lines),
+        "fit": max(line.fit for line in lines),
         "kept": nearest[0],  # nearness of the nearest question kept with a sentence, and with another sentence
         "next": nearest[min(1, len(nearest) - 1)],
         "shared": float((rare * here).sum() / max(rare.sum(), 1e-9)),  # of the question's words with those of the kept ones, rare ones counting more
@@ -193,7 +200,8 @@ def features(retriever: Retriever, question: str, hits: Sequence[Hit], lines: Se
 def believed(known: Mapping[str, float]) -> float:
     """How sure it is that passages with these features answer, 0 to 1."""
     weights = KEPT if known["kept"] else PLAIN
-    return float(1 / (1 + np.exp(-sum(weight * known[name] for name, weight in weights.items()))))
+    belief = float(1 / (1 + np.exp(-sum(weight * known[name] for name, weight in weights.items()))))
+    return max(belief, 0.5) if known["kept"] and all(known[name] > least for name, least in PLAINLY.items()) else belief
 
 
 @dataclass(frozen=True)

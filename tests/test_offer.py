@@ -44,3 +44,8 @@ def test_phrasings_that_a_request_was_made_of_do_not_count_for_it() -> None:
     place = names.index("bandpass")
     assert with_[place, 0] > 0.99 > without[place, 0]
     assert np.array_equal(np.delete(with_, place), np.delete(without, place))
+
+
+def test_a_tool_that_is_far_nearer_than_all_others_is_offered_alone() -> None:
+    assert offer.choose("Which band holds 5 to 95 % of the energy of the line?", {"line": "Seismic"}) == ["trace_qc"]
+    assert len(offer.choose("filter it 8-45 Hz, then AGC", {"line": "Seismic"})) > 3
