@@ -60,18 +60,18 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
             open_.append(made)
         elif position < 2 and near[name] > best + CLEAR:
             open_.append(name)
-    if not used and open_ and near[open_[0]] >= CERTAIN and _apart(open_[0], request, frozenset(leaving)):
+    if not used and open_ and near[open_[0]] >= CERTAIN and _apart(open_, request, frozenset(leaving)):
         return open_[:1]
     firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
     chosen = [*used, *open_[:2], *firsts, *(name for name in open_ if name in named), *open_]
     return sorted(list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)], key=ranked.index)
 
 
-def _apart(name: str, request: str, leaving: frozenset[str]) -> bool:
-    """Whether a tool is far nearer than any other to the whole request and to each of its clauses."""
+def _apart(open_: Sequence[str], request: str, leaving: frozenset[str]) -> bool:
+    """Whether the first of these tools is far nearer than the others to the whole request and to each of its clauses."""
     names, near = _nearness(tuple(clauses(request)), leaving)
-    own = names.index(name)
-    others = np.delete(near, own, axis=0).max(axis=0)
+    own = names.index(open_[0])
+    others = near[[names.index(name) for name in open_[1:]]].max(axis=0, initial=-1.0)
     return bool((near[own] > others).all() and near[own].max() >= others.max() + APART)
 
 
