@@ -18,10 +18,11 @@ from typing import Any
 
 from moho.agent import decision, offer
 from moho.agent.quantities import quantities
-from moho.agent.registry import load_tools, question
+from moho.agent.registry import MARK, load_tools, question
 from moho.rl.harvest import INSPECTING, facts_of, harvest, made_kind, made_kind_of
 from moho.rl.pen import HELD_OUT, Example, Pen
-from moho.rl.phrases import AGAIN, ASKED_TWO, NAMES, NOUNS, OUTSIDE, PREMISES, QUESTIONS, STATED, SYNONYMS
+from moho.rl.phrases import AGAIN, ASKED_TWO, FREE, NAMES, NOUNS, OUTSIDE, PREMISES, QUESTIONS, STATED, SYNONYMS
+from moho.rl.written import SLOT, Turn, Written, written
 from moho.units import Quantity, Unit, parse
 
 __all__ = ["HELD_OUT", "SHARES", "Example", "Writer", "card", "contaminated"]
@@ -29,6 +30,10 @@ __all__ = ["HELD_OUT", "SHARES", "Example", "Writer", "card", "contaminated"]
 
 class Writer(Pen):
     """Examples drawn from a seeded generator over the registry."""
+
+    why = ""  # what kept the last written request from being played
+    _before: Sequence[decision.Done] = ()  # the steps of its turn before
+    _believed: Mapping[str, str] = {}  # number of a step and key -> what the last written request takes it for
 
     def examples(self, count: int) -> Iterator[Example]:
         """`count` examples; the kinds in the shares of `SHARES`."""
@@ -489,6 +494,140 @@ class Writer(Pen):
         outside = OUTSIDE[-8:] if self.held_out else OUTSIDE[:-8]
         return Example(decision.Situation(self._dress(self.random.choice(outside)), named, []), "refuse()", "refuse", "")
 
+    def written(self) -> Example | None:
+        """A request written whole, at any step of it."""
+        one = self.random.choice(written(self.held_out))
+        return self.play_written(one, self.random.randint(0, len(one.turn.steps)))
+
+    def play_written(self, one: Written, upto: int) -> Example | None:
+        """The decision of a written request after `upto` of its steps; None, with `why` said, where that cannot be made."""
+        self.why = ""
+        named: dict[str, str] = {}
+        letters: dict[str, str] = {}
+        for letter, kind in one.data.items():
+            letters[letter] = self._fresh(kind, {name.casefold() for name in named})
+            named[letters[letter]] = kind
+        alone = {kind for kind in one.data.values() if list(one.data.values()).count(kind) == 1}
+        said = {
+            letter: self.random.choice(NOUNS[kind][:-1]) if kind in alone and self.random.random() < 0.4 else letters[letter]
+            for letter, kind in one.data.items()
+        }
+        for _ in range(self.random.choice((0, 0, 1, 2))):
+            kind = self.random.choice([k for k in NAMES if k not in named.values() and k not in ("Report", "Blocks")])
+            named[self._fresh(kind, {name.casefold() for name in named})] = kind
+        shown = dict(named)
+        before, earlier = one.earlier, []
+        if before is not None:
+            first = self._steps(before, "e", before.say, letters, said, shown)
+            if first is None:
+                return None
+            text, dones = first
+            self._before = dones
+            earlier = [(text, "; ".join(done.call for done in dones))]
+        done = self._steps(one.turn, "", one.turn.say, letters, said, shown, upto=upto)
+        if done is None:
+            return None
+        text, dones = done
+        situation = decision.Situation(text, shown, [], dones[:upto], earlier)
+        if upto < len(one.turn.steps):
+            call = dones[upto].call
+            kind = "ask" if "=?" in call else "call" if len(one.turn.steps) == 1 else "chain"
+            return self.settle(Example(situation, call, kind, call.partition("(")[0]))
+        if not one.turn.steps:
+            return self.settle(Example(situation, "refuse()", "refuse", ""))
+        keys = []
+        for key in dict.fromkeys([*one.answer, *one.beliefs]):
+            number, _, fact = key.partition(".")
+            if fact not in dones[int(number) - 1].facts:
+                self.why = f"step {number} has no fact {fact}; it has {', '.join(dones[int(number) - 1].facts)}"
+                return None
+            keys.append(f'{key}!="{self._believed[key]}"' if key in self._believed else key)
+        if not keys:
+            return None
+        return self.settle(Example(situation, decision.write_answer(keys), "correct" if one.beliefs else "answer", one.turn.steps[-1][0]))
+
+    def _steps(
+        self, turn: Turn, mark: str, say: str, letters: dict[str, str], said: Mapping[str, str], shown: dict[str, str], upto: int | None = None
+    ) -> tuple[str, list[decision.Done]] | None:
+        """The text of a turn and its steps. What the first `upto` made is added to `shown`, and to `letters` by their numbers."""
+        slots: dict[str, str] = {}
+        for number, (name, _) in enumerate(turn.steps, 1):
+            tool = self.tools.get(name) or load_tools()[name]
+            wanted = [a for a in tool.arguments if f"{{{mark}{number}.{a.name}}}" in say]
+            values = {a.name: self._list(a) if a.many else self._number(a) for a in wanted if a.unit is not None}
+            free = {a.name: FREE.get(f"{name}.{a.name}") or FREE.get(a.name) or ("",) for a in wanted if a.unit is None}
+            values = self._ordered(values) | {key: self.random.choice(words) for key, words in free.items()}
+            slots |= {f"{mark}{number}.{key}": value for key, value in values.items()}
+        facts: list[dict[str, Quantity]] = []
+        kinds = dict(shown)
+        names = dict(letters)
+        for number, (name, arguments) in enumerate(turn.steps, 1):
+            tool = self.tools.get(name) or load_tools()[name]
+            data = next((arguments[a.name] for a in tool.arguments if a.is_data and a.name in arguments), "")
+            on = kinds.get(names.get(str(data[0] if isinstance(data, list) else data), ""), "")
+            facts.append((facts_of(name, on, self.random) if name in harvest() else None) or {})
+            result = next(f"{name} {i}" for i in range(1, 9) if f"{name} {i}" not in kinds)
+            if made_kind_of(name):
+                names[f"{mark}{number}"] = result
+                kinds[result] = made_kind_of(name)
+        text = say
+        believed: dict[str, float] = {}
+        for whole, asked, step, key, letter in ((m[0], *m.groups()) for m in SLOT.finditer(say)):
+            if letter:
+                text = text.replace(whole, said[letter])
+            elif asked:
+                quantity = facts[int(step) - 1].get(key)
+                if quantity is None or not isinstance(quantity.value, (int, float)):
+                    self.why = f"step {step} has no single number {key}; it has {', '.join(facts[int(step) - 1])}"
+                    return None
+                value = quantity.value * self.random.choice((1.0, 1.0, 2.0, 0.5, 3.0))
+                value = round(value) if isinstance(quantity.value, int) else value
+                shown_as = f"{value:g}" + (f" {quantity.unit}" if quantity.unit else "")
+                believed[f"{step}.{key}"] = float(f"{value:g}")
+                text = text.replace(whole, shown_as)
+            else:
+                text = text.replace(whole, slots.get(f"{step}.{key}", ""))
+        text = self._dress(text, short=len(text) > 160)
+        self._believed = {}
+        for key, value in believed.items():
+            unit = facts[int(key[0]) - 1][key.partition(".")[2]].unit
+            stood = next((q for q in quantities(text) if abs(_number(q, unit) - value) <= 1e-5 * max(abs(value), 1)), None)
+            if stood is None:
+                self.why = f"the belief about {key} cannot be read back from {text!r}"
+                return None
+            self._believed[key] = stood
+        dones: list[decision.Done] = []
+        for number, (name, arguments) in enumerate(turn.steps, 1):
+            tool = self.tools.get(name) or load_tools()[name]
+            chosen: dict[str, Any] = {}
+            for argument in tool.arguments:
+                value = arguments.get(argument.name)
+                if argument.is_data and value is not None:
+                    parts = [names.get(str(part), MARK) for part in (value if isinstance(value, list) else [value])]
+                    chosen[argument.name] = ", ".join(parts)
+                elif str(value).startswith("=e"):
+                    chosen[argument.name] = decision.read(self._before[int(str(value)[2:]) - 1].call).arguments.get(argument.name)
+                elif value is not None:
+                    chosen[argument.name] = str(value)
+                elif (slot := f"{mark}{number}.{argument.name}") in slots:
+                    copied = slots[slot] if argument.unit is None else self._copied(text, argument, slots[slot])
+                    if copied is None:
+                        self.why = f"{{{slot}}} = {slots[slot]!r} cannot be copied from {text!r}"
+                        return None
+                    chosen[argument.name] = copied
+                elif argument.required:
+                    chosen[argument.name] = MARK
+            result = names.get(f"{mark}{number}", "")
+            dones.append(decision.Done(number, decision.write_call(name, chosen), result, facts[number - 1]))
+        for number, done in enumerate(dones if upto is None else dones[:upto], 1):
+            if "=?" in done.call or not done.facts:
+                self.why = f"step {number} is left open or its numbers are not known, so nothing can follow it"
+                return None
+            if done.result:
+                shown[done.result] = kinds[done.result]
+                letters[f"{mark}{number}"] = done.result
+        return text, dones
+
     def repeat(self) -> Example | None:
         """After a call that was made already: the answer."""
         example = self.stated()
@@ -506,17 +645,18 @@ SHARES = {
     "stated": 12,
     "asked": 14,
     "asked_two": 8,
-    "asked_then": 8,
-    "several": 6,
-    "implied": 8,
+    "asked_then": 10,
+    "several": 14,
+    "implied": 9,
     "stated_and": 7,
     "correct": 6,
-    "chain": 18,
+    "chain": 26,
     "follow": 9,
     "given": 5,
     "lacking": 3,
     "compared": 2,
     "refuse": 4,
+    "written": 60,
     "repeat": 1,
 }
 

@@ -26,7 +26,6 @@ from moho.project import versions
 from moho.rl.instructions import Example, Writer, card, contaminated
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-ROUND = 128  # sequences are filled up to a multiple of this: of few lengths, the memory they leave behind is used again
 IGNORED = -100  # label of a token that is not scored
 
 
@@ -121,20 +120,12 @@ def sequence(tokenizer: Any, group: Iterable[Example], longest: int) -> dict[str
     return row
 
 
-def collate(rows: Sequence[dict[str, list[int]]], dtype: Any) -> dict[str, Any]:
-    """A batch of sequences, padded, with the mask (sequence, 1, token, token) that keeps branches apart."""
+def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
+    """The tensors (1, token) of one sequence: a step takes one at a time, and an update gathers the gradients of several."""
     import torch
 
-    long = -(-max(len(row["input_ids"]) for row in rows) // ROUND) * ROUND
-
-    def padded(key: str, filler: int) -> Any:
-        return torch.tensor([row[key] + [filler] * (long - len(row[key])) for row in rows])
-
-    branch = padded("branch", -1)
-    seen = torch.ones(long, long, dtype=torch.bool).tril()[None] & ((branch[:, None, :] == 0) | (branch[:, None, :] == branch[:, :, None]))
-    mask = torch.zeros(len(rows), 1, long, long, dtype=dtype).masked_fill(~seen[:, None], torch.finfo(dtype).min)
-    batch = {key: padded(key, filler) for key, filler in (("input_ids", 0), ("labels", IGNORED), ("position_ids", 0))}
-    return batch | {"attention_mask": mask}
+    (row,) = rows
+    return {key: torch.tensor([values]) for key, values in row.items()}
 
 
 def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -153,21 +144,23 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     from transformers import AutoTokenizer, LlamaForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
+    from moho.rl.branches import branches, register
+
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     started = time.monotonic()
     folder = unpack() if settings.base == "embedded" else settings.base
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation="sdpa")
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register())
     rows = Dataset.from_list([sequence(tokenizer, group, settings.longest) for group in grouped(examples, settings.together, settings.seed)])
 
     class Scored(SFTTrainer):
         """Only the scored positions pass through the vocabulary's projection."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            labels = inputs.pop("labels")
+            labels, numbers = inputs.pop("labels"), inputs.pop("branch")[0].tolist()
             core = model.get_base_model()
-            hidden = core.model(**inputs).last_hidden_state  # (sequence, token, width)
+            hidden = core.model(**inputs, branches=branches(numbers, labels.device), use_cache=False).last_hidden_state  # (1, token, width)
             scored = labels[:, 1:] != IGNORED
             logits = core.lm_head(hidden[:, :-1][scored]).float()  # (scored, vocabulary)
             total = torch.nn.functional.cross_entropy(logits, labels[:, 1:][scored], reduction="sum")
@@ -232,7 +225,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     )
     trainer = Paced(
         model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()],
-        data_collator=lambda batch: collate(batch, model.dtype),
+        data_collator=collate,
     )  # fmt: skip
     if settings.start:
         resume(trainer.model, Path(settings.start))

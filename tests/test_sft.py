@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
 
 from moho.agent.embedded import packaged
 from moho.rl import sft
+from moho.rl.branches import branches, register
 from moho.rl.instructions import Example, Writer
 
 pytestmark = [
@@ -59,10 +61,13 @@ def test_a_branch_sees_what_it_would_see_alone(examples, tokenizer, micro) -> No
     group = max(sft.grouped(examples, 4), key=len)
     row = sft.sequence(tokenizer, group, 4096)
     assert max(row["branch"]) == len(group) > 1
-    batch = sft.collate([row, sft.sequence(tokenizer, group[:1], 4096)], torch.float32)  # padded beside a longer one
+    batch = sft.collate([row])
     batch.pop("labels")
+    whole = copy.deepcopy(micro)
+    whole.set_attn_implementation(register())
     with torch.inference_mode():
-        together = micro(**batch).logits[0]
+        numbers = batch.pop("branch")[0].tolist()
+        together = whole(**batch, branches=branches(numbers), use_cache=False).logits[0]
         for number, example in enumerate(group, 1):
             prompt, reply = sft.tokenize(tokenizer, example)
             alone = micro(torch.tensor([prompt + reply])).logits[0, -len(reply) :]
