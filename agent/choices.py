@@ -74,6 +74,7 @@ CALLED = {  # words for a class of data set
     "Catalogue": "catalogues?|catalogs?|events?", "Table": "tables?|csv|spreadsheets?",
 }  # fmt: skip
 _BEGINNING = re.compile(r"\b(?:original|originals|raw|input|unfiltered|untouched|before)\b", re.I)
+_OUTCOME = re.compile(r"\b(?:this|that|the) (?:one|result|output|new one|\w+ed (?:one|line|section|data|grid|map))\b|\bon top of (?:this|that|it)\b", re.I)
 _BEFORE = re.compile(r"([A-Za-z][\w/]*)(?:[\s-]*(?:of|is|was|were|be|are|at|to|=|:|around|about|near|number|no\.?|from|between))?[\s=:(-]*$", re.I)
 _AFTER = re.compile(r"^[\s-]*([A-Za-z]+)")
 
@@ -165,8 +166,8 @@ def stands(choice: str, text: str) -> bool:
 def _names(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
     """The data sets that an argument may mean; none where several fit a required one and nothing says which, so that the person is asked.
 
-    Where several fit, those are meant that were named, here or in a turn before, and what this request has made; else those of
-    the one class that a word of the request names. For an optional argument none that a required one has to take.
+    Where several fit, those are meant that were named, here or in a turn before, and what this request has made; the last result alone where
+    the request begins with "that one"; else those of the classes that words of the request name, where each names one. For an optional argument none that a required one has to take.
     """
     fitting = [name for name, kind in seen.catalogue.items() if argument.takes(kind)]
     if not argument.required:
@@ -179,6 +180,9 @@ def _names(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
     if len(fitting) < 2 or argument.many:
         return fitting
     meant = [name for name in fitting if name in seen.made or _named(name, fitting, seen.spoken)]
+    results = [name for name in fitting if _is_result(name)]
+    if results and not seen.made and _OUTCOME.search(seen.request) and not any(_named(name, fitting, seen.request) for name in fitting):
+        return results[-1:]
     if not any(_named(name, fitting, seen.request) for name in fitting):
         meant += [name for name in fitting if name not in meant and _is_result(name)]
     classes = {kind for kind in (seen.catalogue[name] for name in fitting) if re.search(rf"\b(?:{CALLED.get(kind, '(?!)')})\b", seen.request, re.I)}
@@ -189,7 +193,7 @@ def _names(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
             meant += [name for name in fitting if name not in meant and all(other in seen.made for other in meant)]
         return [name for name in fitting if name in meant]
     called = [name for name in fitting if seen.catalogue[name] in classes]
-    return called if len(called) == 1 else []
+    return called if len(called) == len(classes) else []
 
 
 def _named(name: str, among: Sequence[str], text: str) -> bool:

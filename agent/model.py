@@ -26,6 +26,7 @@ from moho.agent.registry import MARK, find_tool
 from moho.errors import DataError
 from moho.units import Quantity, Unit, parse
 
+ENDS = {"top", "base"}  # arguments that cut an interval out of a log
 FIRST = 3  # numbers of the last step that an answer states in any case
 
 
@@ -125,7 +126,7 @@ def message(line: str, situation: decision.Situation, identity: str) -> AIMessag
 def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> list[tuple[str, str]]:
     """The keys of an answer with those that a reader needs to trust it, in the order of the steps.
 
-    What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction), and of the
+    What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction, the interval), and of the
     last step the numbers that its tool puts first, unless it only inspects.
     """
     named = dict(keys)
@@ -134,7 +135,8 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
         tool = find_tool(decision.read(step.call).name)
         if tool.stage in ("inspect", "plot"):
             continue
-        wanted = [key for key in step.facts if key in {a.name for a in tool.arguments if not a.is_data}]
+        given = decision.read(step.call).arguments
+        wanted = [key for key in step.facts if key in {a.name for a in tool.arguments if not a.is_data} or (key == "interval" and given.keys() & ENDS)]
         if step is good[-1]:
             wanted += list(step.facts)[: FIRST if step.result and not any(key.startswith(f"{step.id}.") for key in named) else 1]
         named |= {f"{step.id}.{key}": "" for key in wanted if f"{step.id}.{key}" not in named}

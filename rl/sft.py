@@ -1,8 +1,11 @@
-"""Supervised fine-tuning: trl's SFTTrainer with a peft LoRA, loss on the assistant's tokens only.
+"""Supervised fine-tuning: trl's SFTTrainer with a peft LoRA, loss on the assistant's tokens only, and of these on the choices.
+
+A token that the grammar leaves no choice about teaches nothing: the model never writes it. Of the others the loss is the cross-entropy among
+the tokens that the grammar allows there, which is just how the model decides.
 
 Decisions over the same list of tools are trained in one sequence: the list once, then each request with its reply as a branch of its own,
 which attends to the list and to itself and is placed right behind the list. So nothing leaks between examples, and an example costs less
-than half of its tokens. Only the positions that are scored go through the vocabulary's projection. What comes out is a folder with
+than half of its tokens. What comes out is a folder with
 `adapter.safetensors` (bf16 A and B of each projection) and `adapter.json` (the card: recipe, data, seed, checksum) for
 `--model embedded:FOLDER`, or to be shipped in `agent/weights`.
 """
@@ -20,8 +23,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from moho.agent import decision
-from moho.agent.embedded import unpack
+from moho.agent.embedded import compiler, unpack
 from moho.project import versions
 from moho.rl.instructions import Example, Writer, card, contaminated
 
@@ -99,33 +104,58 @@ def _tools(example: Example) -> set[str]:
     return {done.call.partition("(")[0] for done in example.situation.done} | ({example.tool} - {""})
 
 
-def sequence(tokenizer: Any, group: Iterable[Example], longest: int) -> dict[str, list[int]]:
+def sequence(tokenizer: Any, compiler: Any, group: Iterable[Example], longest: int) -> dict[str, Any]:
     """One sequence of a group: the tokens that all begin with, then a branch an example; branches that do not fit are left out.
 
-    `branch` numbers the tokens (0 what is shared), `position_ids` places each branch behind what is shared, `labels` score the replies.
+    `branch` numbers the tokens (0 what is shared), `position_ids` places each branch behind what is shared, `labels` holds the tokens of the replies
+    that the grammar leaves a choice about, and `allowed` the tokens each of them is chosen from.
     """
-    made = [tokenize(tokenizer, example) for example in group]
+    made = [(*tokenize(tokenizer, example), example.situation) for example in group]
     shared = 0
-    while all(len(prompt) > shared + 1 and prompt[shared] == made[0][0][shared] for prompt, _ in made):
+    while all(len(prompt) > shared + 1 and prompt[shared] == made[0][0][shared] for prompt, _, _ in made):
         shared += 1
-    row = {"input_ids": made[0][0][:shared], "labels": [IGNORED] * shared, "position_ids": list(range(shared)), "branch": [0] * shared}
-    for number, (prompt, reply) in enumerate(made, 1):
+    row: dict[str, Any] = {"input_ids": made[0][0][:shared], "labels": [IGNORED] * shared}
+    row |= {"position_ids": list(range(shared)), "branch": [0] * shared, "allowed": []}
+    for number, (prompt, reply, situation) in enumerate(made, 1):
         own = [*prompt[shared:], *reply]
         if number > 1 and len(row["input_ids"]) + len(own) > longest:
             continue
+        allowed = options(compiler, situation, reply)
         row["input_ids"] += own
-        row["labels"] += [IGNORED] * (len(own) - len(reply)) + reply
+        row["labels"] += [IGNORED] * (len(own) - len(reply)) + [t if len(a) > 1 else IGNORED for t, a in zip(reply, allowed, strict=True)]
         row["position_ids"] += range(shared, shared + len(own))
         row["branch"] += [number] * len(own)
+        row["allowed"] += [a for a in allowed if len(a) > 1]
     return row
 
 
-def collate(rows: Sequence[dict[str, list[int]]]) -> dict[str, Any]:
-    """The tensors (1, token) of one sequence: a step takes one at a time, and an update gathers the gradients of several."""
+def options(compiler: Any, situation: decision.Situation, reply: Sequence[int]) -> list[list[int]]:
+    """The tokens that the grammar of a situation allows in place of each token of a reply; ValueError for a reply that is none."""
+    from xgrammar import GrammarMatcher, allocate_token_bitmask
+
+    grammar = compiler.compile_grammar(decision.grammar(situation))
+    size, matcher = grammar.tokenizer_info.vocab_size, GrammarMatcher(grammar)
+    bitmask = allocate_token_bitmask(1, size)
+    found = []
+    for token in reply:
+        matcher.fill_next_token_bitmask(bitmask)
+        found.append(np.flatnonzero(np.unpackbits(bitmask.numpy().view(np.uint8)[0], count=size, bitorder="little")).tolist())
+        if not matcher.accept_token(token):
+            raise ValueError(f"token {token} of a reply is not allowed in {situation.request!r}")
+    return found
+
+
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The tensors of one sequence: a step takes one at a time, and an update gathers the gradients of several.
+
+    (1, token) each, but `allowed`: (choice, token) the tokens each choice is made from, filled up with -1.
+    """
     import torch
 
     (row,) = rows
-    return {key: torch.tensor([values]) for key, values in row.items()}
+    widest = max(map(len, row["allowed"]), default=0)
+    allowed = torch.tensor([[*some, *[-1] * (widest - len(some))] for some in row["allowed"]])
+    return {key: torch.tensor([values]) for key, values in row.items() if key != "allowed"} | {"allowed": allowed}
 
 
 def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
@@ -152,19 +182,22 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     folder = unpack() if settings.base == "embedded" else settings.base
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register())
-    rows = Dataset.from_list([sequence(tokenizer, group, settings.longest) for group in grouped(examples, settings.together, settings.seed)])
+    grammars = compiler(tokenizer, model.config.vocab_size)
+    groups = grouped(examples, settings.together, settings.seed)
+    rows = Dataset.from_list([sequence(tokenizer, grammars, group, settings.longest) for group in groups])
 
     class Scored(SFTTrainer):
-        """Only the scored positions pass through the vocabulary's projection."""
+        """The loss of a choice is among what the grammar allows there, as the model decides; the rest of the vocabulary is not looked at."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            labels, numbers = inputs.pop("labels"), inputs.pop("branch")[0].tolist()
+            labels, numbers, allowed = inputs.pop("labels"), inputs.pop("branch")[0].tolist(), inputs.pop("allowed")
             core = model.get_base_model()
             hidden = core.model(**inputs, branches=branches(numbers, labels.device), use_cache=False).last_hidden_state  # (1, token, width)
             scored = labels[:, 1:] != IGNORED
-            logits = core.lm_head(hidden[:, :-1][scored]).float()  # (scored, vocabulary)
-            total = torch.nn.functional.cross_entropy(logits, labels[:, 1:][scored], reduction="sum")
-            loss = total / (num_items_in_batch if num_items_in_batch is not None else scored.sum())
+            logits = (core.lm_head.weight[allowed.clamp_min(0)] @ hidden[:, :-1][scored][:, :, None])[..., 0].float()  # (choice, token)
+            right = (allowed == labels[:, 1:][scored][:, None]).int().argmax(1)
+            total = torch.nn.functional.cross_entropy(logits.masked_fill(allowed < 0, -torch.inf), right, reduction="sum")
+            loss = total / (num_items_in_batch if num_items_in_batch is not None else len(allowed))
             return (loss, {"logits": logits}) if return_outputs else loss
 
     class Deadline(TrainerCallback):
