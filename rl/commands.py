@@ -354,3 +354,28 @@ def decisions(
         print(f"{row['request']}\n    wanted {row['wanted']}\n    got    {row['got']}", file=sys.stderr)
     for group, score in result["scores"].items():
         print(f"{group:<12} " + "  ".join(f"{key} {value}" for key, value in score.items()))
+
+
+@evaluate.command("unseen")
+def unseen(
+    model: Annotated[str, typer.Option("--model", help="embedded | embedded:base | embedded:FOLDER")] = "embedded",
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Score calls of ten tools that no training has seen, as plugins bring them; from a checkout."""
+    import json
+
+    from moho.agent.embedded import embedded
+    from moho.errors import DataError
+    from moho.rl import unseen as scoring
+
+    scheme, _, variant = model.partition(":")
+    if scheme != "embedded":
+        raise DataError("E_UNSUPPORTED", f"unseen tools are scored for the embedded model, not {model!r}")
+    result = scoring.score(embedded(variant).decide)
+    if as_json:
+        print(json.dumps({"schema_version": 1, "model": model} | result, ensure_ascii=False))
+        return
+    for row in result["wrong"]:
+        offered = "" if row["offered"] else " (not on offer)"
+        print(f"{row['request']}\n    wanted {row['wanted']}{offered}\n    got    {row['got']}", file=sys.stderr)
+    print("\n".join(scoring.words(result)))

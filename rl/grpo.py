@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from moho.agent import decision
-from moho.agent.embedded import merge, unpack
+from moho.agent.embedded import Checkpoint, Reader, merge, unpack
 from moho.errors import DataError
 from moho.rl import adapter, ppo
 from moho.rl.instructions import Example
@@ -52,8 +52,8 @@ class OneDecision:
 class Again(Policy):
     """A policy with random numbers of its own: the same seed played again is the same task and another reply."""
 
-    def __init__(self, model: Any, temperature: float, longest: int, generator: np.random.Generator) -> None:
-        super().__init__(model, temperature, longest)
+    def __init__(self, reader: Reader, temperature: float, longest: int, generator: np.random.Generator) -> None:
+        super().__init__(reader, temperature, longest)
         self.generator = generator
 
     def reply(self, prompt: Sequence[int], constraint: Constraint, generator: np.random.Generator) -> Turn:
@@ -87,7 +87,7 @@ def optimise(
     played: list[Episode] = []
 
     def rollout(prompts: Sequence[str], trainer: Any) -> dict[str, Any]:
-        policy = Again(trainer.accelerator.unwrap_model(trainer.model), settings.temperature, settings.longest, generator)
+        policy = Again(Checkpoint(trainer.accelerator.unwrap_model(trainer.model)), settings.temperature, settings.longest, generator)
         episodes = environment.play(policy, [int(prompt) for prompt in prompts])
         if any(len(episode.turns) != 1 for episode in episodes):
             raise DataError("E_UNSUPPORTED", f"an episode has {max(len(e.turns) for e in episodes)} turns", "GRPO learns from single decisions here.")

@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moho import store
+from moho.agent.embedded import Checkpoint, Reader
 from moho.errors import DataError
+from moho.knowledge.minilm import native
 from moho.rl.adapter import lora, short
-from moho.rl.policy import Turn, common
+from moho.rl.policy import Turn, common, unpack
 
 if TYPE_CHECKING:
     from moho.rl.ppo import Settings
@@ -37,8 +39,8 @@ class Row:
     mask: Any  # (1, 1, node, node), added to the scores: 0 for a node and its ancestors, minus infinity else
     hidden: Any  # (1, node, width): below the first adapted layer
     states: Any  # (own,): the node that each own token was chosen after
-    actions: Any  # (own,): the tokens
-    allowed: Any  # (own, word): int32 bitmask of what was allowed
+    choices: Any  # (own, token): the tokens that were allowed, filled up with -1
+    actions: Any  # (own,): which of these was chosen
     span: slice  # where its own tokens are in the batch
 
 
@@ -65,15 +67,32 @@ class Learner:
         self.remember()
 
     def look(self, row: Row) -> tuple[Any, Any]:
-        """At each own token, the log-probabilities over what was allowed, (own, vocabulary), and the value, (own,)."""
+        """At each own token, the log-probabilities of its choices, (own, token), and the value, (own,)."""
         import torch
 
         out = self.upper(inputs_embeds=row.hidden, attention_mask=row.mask, position_ids=row.positions, use_cache=False)
         hidden = out.last_hidden_state[0, row.states]  # (own, width)
-        logits = self.model.get_base_model().lm_head(hidden).float() / self.settings.temperature
-        logits = logits.masked_fill(~spread(row.allowed, logits.shape[-1]), NEVER)
+        words = self.model.get_base_model().lm_head.weight[row.choices.clamp_min(0)]  # (own, token, width)
+        logits = (words @ hidden[:, :, None])[..., 0].float() / self.settings.temperature
+        logits = logits.masked_fill(row.choices < 0, NEVER)
         plain = torch.nn.functional.rms_norm(hidden.float(), hidden.shape[-1:])
         return logits.log_softmax(-1), self.critic(plain)[:, 0]
+
+    def reader(self) -> Reader:
+        """The policy as it is now, for sampling: on a processor that computes in bf16 by itself as the embedded model is run, else as transformers does."""
+        import torch
+
+        from moho.agent.llama import Llama
+
+        base = self.model.get_base_model()
+        if self.model.device.type != "cpu" or base.dtype != torch.bfloat16 or not native():
+            return Checkpoint(self.model)
+        weights = {short(name).replace(".base_layer", ""): value.detach() for name, value in base.state_dict().items() if ".lora_" not in name}
+        scale = self.settings.alpha / self.settings.rank
+        for name in {name.rpartition(".")[0] for name in self.matrices}:
+            added = self.matrices[f"{name}.lora_B"].detach().float() @ self.matrices[f"{name}.lora_A"].detach().float()
+            weights[f"{name}.weight"] = (weights[f"{name}.weight"].float() + scale * added).bfloat16()
+        return Llama(weights, base.config.to_dict())
 
     def rate(self, share: float) -> None:
         """Set the learning rates to a share of those of the beginning."""
@@ -186,9 +205,13 @@ def _row(learner: Learner, turns: Sequence[Turn], begin: int) -> Row:
 
     tokens, depth, sees, paths = tree([[*turn.prompt, *turn.reply[: turn.own[-1]]] for turn in turns])
     model = learner.model.get_base_model()
-    every = np.full(-(-model.config.vocab_size // 32), -1, np.int32)
+    size = model.config.vocab_size
     own = [(turn, path, i) for turn, path in zip(turns, paths, strict=True) for i in turn.own]
-    words = [turn.allowed[i] for turn, _, i in own]
+    sets = [np.arange(size) if words is None else np.flatnonzero(unpack(words, size)) for words in (turn.allowed[i] for turn, _, i in own)]
+    choices = np.full((len(own), max(map(len, sets))), -1)
+    for some, row in zip(sets, choices, strict=True):
+        row[: len(some)] = some
+    taken = np.array([turn.reply[i] for turn, _, i in own])
     positions = torch.tensor([depth], device=model.device)
     mask = torch.zeros(sees.shape, dtype=model.dtype).masked_fill(~torch.from_numpy(sees), -math.inf)[None, None].to(model.device)
     with torch.no_grad():
@@ -198,15 +221,7 @@ def _row(learner: Learner, turns: Sequence[Turn], begin: int) -> Row:
         mask=mask,
         hidden=below.last_hidden_state,
         states=torch.tensor([path[len(turn.prompt) + i - 1] for turn, path, i in own], device=model.device),
-        actions=torch.tensor([turn.reply[i] for turn, _, i in own], device=model.device),
-        allowed=torch.from_numpy(np.stack([every if word is None else word for word in words])).to(model.device),
+        choices=torch.from_numpy(choices).to(model.device),
+        actions=torch.from_numpy((choices == taken[:, None]).argmax(1)).to(model.device),
         span=slice(begin, begin + len(own)),
     )
-
-
-def spread(words: Any, vocabulary: int) -> Any:
-    """Bitmasks, (own, word), as one bool a token, (own, vocabulary)."""
-    import torch
-
-    bits = words[:, :, None] >> torch.arange(32, device=words.device, dtype=torch.int32)  # (own, word, 32)
-    return (bits & 1).bool().flatten(1)[:, :vocabulary]

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from moho.agent.embedded import Reader
 from moho.errors import MohoError
 
 Words = NDArray[np.int32]  # bitmask of a vocabulary as xgrammar makes it: token t is bit t % 32 of word t // 32
@@ -84,16 +85,12 @@ class Policy:
     Random numbers come from the caller's generator, so that an episode depends on its seed and the weights alone.
     """
 
-    def __init__(self, model: Any, temperature: float = 1.0, longest: int = 160) -> None:
-        self.model, self.temperature, self.longest = model, temperature, longest
-        self.vocabulary = int(model.config.vocab_size)
-        self.forget()
+    def __init__(self, reader: Reader, temperature: float = 1.0, longest: int = 160) -> None:
+        self.reader, self.temperature, self.longest = reader, temperature, longest
 
-    def forget(self) -> None:
-        """Drop the keys and values of earlier prompts; to be called when the weights have changed."""
-        self._seen: list[int] = []
-        self._cache: Any = None
-        self._last: NDArray[np.float64] = np.zeros(0)  # logits after all that was seen
+    @property
+    def vocabulary(self) -> int:
+        return self.reader.vocabulary
 
     def reply(self, prompt: Sequence[int], constraint: Constraint, generator: np.random.Generator) -> Turn:
         """A sampled reply of at most `longest` tokens."""
@@ -103,46 +100,26 @@ class Policy:
         more = True
         while more and len(reply) < self.longest:
             words = constraint.allowed()
-            if words is not None and count(words) == 1:
-                token, value = int(np.flatnonzero(unpack(words, self.vocabulary))[0]), 0.0
-            else:
-                token, value = self._sample([*prompt, *reply], words, generator)
+            rows = None if words is None else np.flatnonzero(unpack(words, self.vocabulary))
+            token, value = (int(rows[0]), 0.0) if rows is not None and len(rows) == 1 else self._sample([*prompt, *reply], rows, generator)
             reply.append(token)
             allowed.append(words)
             logprob.append(value)
             more = constraint.accept(token)
         return Turn(tuple(prompt), tuple(reply), tuple(allowed), tuple(logprob))
 
-    def _sample(self, ids: Sequence[int], words: Words | None, generator: np.random.Generator) -> tuple[int, float]:
-        """A token after `ids` and its log-probability, by inversion of the cumulative distribution."""
-        scaled = self._logits(ids) / self.temperature
-        if words is not None:
-            scaled[~unpack(words, self.vocabulary)] = -np.inf
+    def _sample(self, ids: Sequence[int], rows: NDArray[np.int64] | None, generator: np.random.Generator) -> tuple[int, float]:
+        """A token after `ids`, of all or of those in `rows`, and its log-probability, by inversion of the cumulative distribution."""
+        import torch
+
+        logits = self.reader.after(ids, None if rows is None else torch.from_numpy(rows))
+        scaled = logits.double().numpy() / self.temperature
         scaled -= scaled.max()
-        weight = np.exp(scaled)
-        cumulative = np.cumsum(weight)
+        cumulative = np.cumsum(np.exp(scaled))
         if not np.isfinite(cumulative[-1]):
             raise Diverged("the policy's distribution is not a number")
-        token = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
-        return token, float(scaled[token] - np.log(cumulative[-1]))
-
-    def _logits(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        """What the model makes of `ids`; of a beginning it shares with the last call the keys and values are kept."""
-        import torch
-        from transformers import DynamicCache
-
-        if self._seen == list(ids):
-            return self._last.copy()
-        shared = min(common(self._seen, ids), len(ids) - 1)
-        if self._cache is None or shared == 0:
-            self._cache, shared = DynamicCache(), 0
-        elif surplus := self._cache.get_seq_length() - shared:
-            self._cache.crop(-surplus)
-        with torch.inference_mode():
-            new = torch.tensor([list(ids[shared:])], device=self.model.device)
-            out = self.model(input_ids=new, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-        self._seen, self._last = list(ids), out.logits[0, -1].double().cpu().numpy()
-        return self._last.copy()
+        place = int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+        return place if rows is None else int(rows[place]), float(scaled[place] - np.log(cumulative[-1]))
 
 
 class Grammar:

@@ -105,7 +105,6 @@ def optimise(settings: Settings, environment: Environment, model: Any, start: Pa
     if start is not None:
         merge(model, start)
     learner = Learner(model, settings)
-    policy = Policy(learner.model, settings.temperature, settings.longest)
     out.mkdir(parents=True, exist_ok=True)
     ground = sha256((start / "adapter.safetensors").read_bytes()).hexdigest() if start is not None else ""
     state = State(**learner.load(out / CHECKPOINT)) if (out / CHECKPOINT).exists() else State(settings.kl_weight, ground)
@@ -120,7 +119,7 @@ def optimise(settings: Settings, environment: Environment, model: Any, start: Pa
         clock, row, seconds = Clock(), {}, {}
 
         # Sample: the policy plays.
-        policy.forget()
+        policy = Policy(learner.reader(), settings.temperature, settings.longest)
         learner.rate(max(0.0, 1 - state.update / settings.updates))
         try:
             seeds = np.random.SeedSequence([settings.seed, state.update]).generate_state(settings.episodes).tolist()

@@ -105,7 +105,7 @@ def _tools(example: Example) -> set[str]:
 
 
 def sequence(tokenizer: Any, compiler: Any, group: Iterable[Example], longest: int) -> dict[str, Any]:
-    """One sequence of a group: the tokens that all begin with, then a branch an example; branches that do not fit are left out.
+    """One sequence of a group: the tokens that all begin with, then a branch an example; those are left out that do not fit, or whose reply the grammar does not allow.
 
     `branch` numbers the tokens (0 what is shared), `position_ids` places each branch behind what is shared, `labels` holds the tokens of the replies
     that the grammar leaves a choice about, and `allowed` the tokens each of them is chosen from.
@@ -120,7 +120,10 @@ def sequence(tokenizer: Any, compiler: Any, group: Iterable[Example], longest: i
         own = [*prompt[shared:], *reply]
         if number > 1 and len(row["input_ids"]) + len(own) > longest:
             continue
-        allowed = options(compiler, situation, reply)
+        try:
+            allowed = options(compiler, situation, reply)
+        except ValueError:  # with another example's list of tools, or where a value reads otherwise than it was meant
+            continue
         row["input_ids"] += own
         row["labels"] += [IGNORED] * (len(own) - len(reply)) + [t if len(a) > 1 else IGNORED for t, a in zip(reply, allowed, strict=True)]
         row["position_ids"] += range(shared, shared + len(own))
@@ -184,7 +187,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register())
     grammars = compiler(tokenizer, model.config.vocab_size)
     groups = grouped(examples, settings.together, settings.seed)
-    rows = Dataset.from_list([sequence(tokenizer, grammars, group, settings.longest) for group in groups])
+    rows = Dataset.from_list([row for group in groups if (row := sequence(tokenizer, grammars, group, settings.longest))["allowed"]])
 
     class Scored(SFTTrainer):
         """The loss of a choice is among what the grammar allows there, as the model decides; the rest of the vocabulary is not looked at."""

@@ -18,10 +18,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moho.agent.registry import MARK, load_tools
 from moho.errors import DataError
+
+if TYPE_CHECKING:
+    from moho.rl.instructions import Writer
 
 FOLDER = Path(__file__).parent / "written"
 SLOT = re.compile(r"\{(\?)?(?:(e?\d)\.(\w+)|([a-z]))\}")
@@ -111,8 +114,8 @@ def _wrong(one: Written, why: str) -> DataError:
     return DataError("E_FORMAT", f"a written request cannot be read: {why}", one.turn.say[:120])
 
 
-def main(paths: Sequence[str]) -> int:
-    """Try every line of the files several times; 1 where one could not be played."""
+def main(paths: Sequence[str], tries: int = 10) -> int:
+    """Try every decision of every line several times; 1 where one could never be made."""
     from moho.rl.instructions import Writer
 
     writer, bad = Writer(5), 0
@@ -122,15 +125,21 @@ def main(paths: Sequence[str]) -> int:
                 continue
             try:
                 one = read(json.loads(line))
-                steps = [writer.play_written(one, upto) for upto in range(max(1, len(one.turn.steps) + bool(one.answer or one.beliefs))) for _ in range(12)]
+                why = [_unplayed(writer, one, upto, tries) for upto in range(max(1, len(one.turn.steps) + bool(one.answer or one.beliefs)))]
             except (DataError, json.JSONDecodeError) as error:
-                bad += 1
-                print(f"{path}:{number}: {error}")
-                continue
-            if not any(steps):
-                bad += 1
-                print(f"{path}:{number}: {writer.why or 'not a reply of the grammar'}: {one.turn.say}")
+                why = [str(error)]
+            for step, words in enumerate(why, 1):
+                bad += bool(words)
+                print(f"{path}:{number}: decision {step}: {words}" if words else "", end="\n" if words else "")
     return bool(bad)
+
+
+def _unplayed(writer: Writer, one: Written, upto: int, tries: int) -> str:
+    """Why a decision could not be made in any of the tries; "" where it could in one."""
+    for _ in range(tries):
+        if writer.play_written(one, upto) is not None:
+            return ""
+    return f"{writer.why or 'not a reply of the grammar'}: {one.turn.say}"
 
 
 if __name__ == "__main__":

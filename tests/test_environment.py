@@ -330,7 +330,7 @@ def test_sampled_episodes_can_be_learned_from_and_repeat_with_their_seed() -> No
 
     decider = embedded()
     environment = DecisionEnvironment(decider, earths=EARTHS, kind="outside")
-    policy = Policy(decider.model)
+    policy = Policy(decider.reader)
     (first, played), (second, _) = (environment.episode(policy, 5) for _ in range(2))
     assert [turn.reply for turn in first.turns] == [turn.reply for turn in second.turns]
     assert first.reward == played.reward == second.reward

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from moho.agent import decision
 from moho.agent.embedded import packaged
@@ -33,11 +34,21 @@ class Fair(Policy):
     """A policy without a model: every token is as likely as any other."""
 
     def __init__(self) -> None:
-        self.vocabulary, self.temperature, self.longest, self.asked = len(LETTERS), 1.0, 20, 0
+        super().__init__(Even(), longest=20)
 
-    def _logits(self, ids: Sequence[int]) -> Any:
+    @property
+    def asked(self) -> int:
+        return self.reader.asked  # type: ignore[attr-defined, no-any-return]
+
+
+class Even:
+    """A reader that finds all tokens alike, and counts how often it is asked."""
+
+    vocabulary, asked = len(LETTERS), 0
+
+    def after(self, tokens: Sequence[int], rows: Any = None) -> Any:
         self.asked += 1
-        return np.zeros(self.vocabulary)
+        return torch.zeros(self.vocabulary if rows is None else len(rows))
 
 
 def grammar(rule: str) -> Grammar:
@@ -74,7 +85,6 @@ def test_forced_text_is_taken_as_the_tokenizer_writes_it_up_to_its_last_token() 
 
 
 def test_bitmasks_are_those_of_xgrammar() -> None:
-    import torch
     import xgrammar
 
     words = pack([0, 31, 32, 69], 70)
@@ -103,7 +113,7 @@ def test_cold_sampling_is_the_agents_decoding(request_: str) -> None:
 
     decider = embedded("base")
     situation = decision.Situation(request_, {"line 12": "Seismic", "A-1": "Well"}, ["bandpass", "gain_agc", "porosity", "trace_qc", "vshale"])
-    policy = Policy(decider.model, temperature=1e-4)
+    policy = Policy(decider.reader, temperature=1e-4)
     constraint = Grammar(decider.matcher(situation), decider.tokenizer, policy.vocabulary)
     turn = policy.reply(decider.ids(decision.prompt(situation)), constraint, np.random.default_rng(0))
     assert decider.text(turn.reply) == decider.decide(situation)
