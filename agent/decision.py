@@ -81,8 +81,9 @@ class Situation:
 
 
 def signature(tool: Tool) -> str:
-    """A tool as the prompt lists it: `bandpass(line, low, high, low_cut?)`."""
-    return f"{tool.name}({', '.join(a.name + ('' if a.required else '?') for a in tool.arguments)})"
+    """A tool as the prompt lists it: `bandpass(line, low, high, low_cut?)`; with what it does where nobody has said how it is asked for."""
+    plain = f"{tool.name}({', '.join(a.name + ('' if a.required else '?') for a in tool.arguments)})"
+    return plain if tool.say else f"{plain}: {tool.summary}"
 
 
 def prompt(situation: Situation) -> list[dict[str, str]]:

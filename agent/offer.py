@@ -28,6 +28,7 @@ FRESH = 5  # of them at least that no step has used
 CERTAIN, APART = 0.65, 0.2  # cosine from which a tool is offered alone, and by which all others have to be farther
 CLEAR = 0.05  # by which a tool whose data are missing has to be nearer than all others to be offered
 NEAR = 0.4  # cosine between a clause and the tool it asks for
+UNPHRASED = 0.1  # added to the cosine of a tool that brings no phrasings: one that brings dozens has a near one among them sooner
 RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
 FEW = 8  # tools that may share a word which still names one of them
 ASKS = re.compile(
@@ -119,7 +120,8 @@ def _nearness(texts: tuple[str, ...], leaving: frozenset[str] = frozenset()) -> 
     if leaving:
         near[np.isin(phrases, [_plain(phrase) for phrase in leaving])] = -1.0
     names, first = np.unique(owners, return_index=True)  # the phrases of a tool stand together
-    return names.tolist(), np.maximum.reduceat(near, first, axis=0)
+    bare = np.array([not load_tools()[name].say for name in names])
+    return names.tolist(), np.maximum.reduceat(near, first, axis=0) + UNPHRASED * bare[:, None]
 
 
 def clauses(conversation: str) -> list[str]:

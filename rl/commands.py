@@ -353,7 +353,8 @@ def decisions(
     for row in result["wrong"]:
         print(f"{row['request']}\n    wanted {row['wanted']}\n    got    {row['got']}", file=sys.stderr)
     for group, score in result["scores"].items():
-        print(f"{group:<12} " + "  ".join(f"{key} {value}" for key, value in score.items()))
+        (low, high), shares = score["exact"]["interval"], f"name {score['name']['share']:.3f}  exact {score['exact']['share']:.3f}"
+        print(f"{group:<12} {score['decisions']:5d}  {shares}  ({low:.3f} to {high:.3f})")
 
 
 @evaluate.command("unseen")
@@ -379,3 +380,29 @@ def unseen(
         offered = "" if row["offered"] else " (not on offer)"
         print(f"{row['request']}\n    wanted {row['wanted']}{offered}\n    got    {row['got']}", file=sys.stderr)
     print("\n".join(scoring.words(result)))
+
+
+@evaluate.command("figures")
+def figures(
+    model: Annotated[str, typer.Option("--model", help="embedded | embedded:base | embedded:FOLDER")] = "embedded",
+    write: Annotated[bool, typer.Option("--write", help="Put them into the card of the adapter in FOLDER.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Play all figures of an adapter's card again and set them beside what it says; from a checkout, a quarter of an hour."""
+    import json
+
+    from moho.agent.embedded import ADAPTER
+    from moho.errors import DataError
+    from moho.rl import figures as scoring
+
+    folder = ADAPTER if model == "embedded" else Path(model.partition(":")[2])
+    if write and model == "embedded":
+        raise DataError("E_UNSUPPORTED", "the card of the adapter that ships is not rewritten in place", "Name its folder: --model embedded:FOLDER")
+    found = scoring.measure(model, lambda line: print(line, file=sys.stderr))
+    path = folder / "adapter.json"
+    said = json.loads(path.read_text(encoding="utf-8")).get("scores", {}) if path.exists() else {}
+    if write:
+        scoring.write(folder, found)
+    print(json.dumps({"schema_version": 1, "model": model, "figures": found, "card": said}) if as_json else "\n".join(scoring.words(found, said)))
+    if said and not write and (differ := scoring.apart(found, said)):
+        raise DataError("E_CHANGED", f"{len(differ)} figures are not those of the card: {', '.join(differ)}")

@@ -154,7 +154,7 @@ def costs(way: str, adapter: Path | None, examples: Sequence[Example]) -> tuple[
     score = sft.measure(Noting(), examples)["scores"]["all"]
     seconds = (time.process_time() - started) / len(examples) if here else None
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3 if here else None
-    return Row(way, megabytes, prefill, decode, resident, seconds, score["name"], score["exact"]), replies
+    return Row(way, megabytes, prefill, decode, resident, seconds, score["name"]["share"], score["exact"]["share"]), replies
 
 
 def rates(reader: Any, prompt: Sequence[int]) -> tuple[float, float]:

@@ -28,9 +28,11 @@ import numpy as np
 from moho.agent import decision
 from moho.agent.embedded import compiler, unpack
 from moho.project import versions
+from moho.rl.aliases import registered, renamed
 from moho.rl.instructions import Example, Writer, card, contaminated
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+RENAMED = 0.5  # share of the tools of a list that are renamed, where any are
 IGNORED = -100  # label of a token that is not scored
 
 
@@ -47,6 +49,7 @@ class Settings:
     rate: float = 8e-4  # peak of the learning rate
     together: int = 8  # decisions at most that share a list of tools in one sequence
     longest: int = 1024  # tokens of a sequence
+    renamed: float = 0.2  # share of the lists in which tools stand under other names
     batch: int = 4  # sequences an update
     warmup: float = 0.05  # share of the steps
     minutes: float = 60.0  # wall clock after which training stops early, at the state it has then
@@ -186,8 +189,10 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register())
     grammars = compiler(tokenizer, model.config.vocab_size)
-    groups = grouped(examples, settings.together, settings.seed)
-    rows = Dataset.from_list([row for group in groups if (row := sequence(tokenizer, grammars, group, settings.longest))["allowed"]])
+    groups, chooser = grouped(examples, settings.together, settings.seed), random.Random(settings.seed)
+    groups = [renamed(group, chooser, RENAMED) if chooser.random() < settings.renamed else group for group in groups]
+    with registered():
+        rows = Dataset.from_list([row for group in groups if (row := sequence(tokenizer, grammars, group, settings.longest))["allowed"]])
 
     class Scored(SFTTrainer):
         """The loss of a choice is among what the grammar allows there, as the model decides; the rest of the vocabulary is not looked at."""
@@ -314,21 +319,23 @@ def keep(model: Any, out: Path, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(model: Any, examples: Sequence[Example]) -> dict[str, Any]:
-    """Shares of decisions with the right name, and exactly right, by kind; `model` has `decide(situation)`."""
-    counts: dict[str, list[int]] = {}
+    """Shares of decisions with the right name, and exactly right, by kind, with intervals; `model` has `decide(situation)`."""
+    from moho.rl.scores import share
+
+    counts: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
     wrong: list[dict[str, str]] = []
     for example in examples:
         reply = model.decide(example.situation)
         name = reply.partition("(")[0] == example.reply.partition("(")[0]
         exact = same(reply, example.reply)
         for group in ("all", example.kind):
-            row = counts.setdefault(group, [0, 0, 0])
-            row[0] += 1
-            row[1] += name
-            row[2] += exact
+            counts[group].append((name, exact))
         if not exact and len(wrong) < 40:
             wrong.append({"request": example.situation.request, "wanted": example.reply, "got": reply})
-    scores = {group: {"decisions": n, "name": round(a / n, 4), "exact": round(b / n, 4)} for group, (n, a, b) in sorted(counts.items())}
+    scores = {
+        group: {"decisions": len(rows), "name": share([(a, 1) for a, _ in rows]), "exact": share([(b, 1) for _, b in rows])}
+        for group, rows in sorted(counts.items())
+    }
     return {"scores": scores, "wrong": wrong}
 
 
