@@ -43,7 +43,7 @@ BUDGET = guard.Budget(steps=8, minutes=1.0, approve_seconds=30.0)
 MEMORY = Path("/dev/shm")  # where a project costs no writing to disk
 GRACE = 5.0  # s of wall clock an episode may take beyond its script before it costs
 ENDS = {  # how the turns of a kind end, and with which codes
-    "single": ("answered",), "chain": ("answered",), "question": ("answered",), "premise": ("answered",), "follow": ("answered", "answered"),
+    "single": ("answered",), "written": ("answered",), "chain": ("answered",), "question": ("answered",), "premise": ("answered",), "follow": ("answered", "answered"),
     "missing": ("question",), "ambiguous": ("question",), "given": ("question", "answered"), "physics": ("refused",), "lacking": ("refused",),
     "outside": ("refused",),
 }  # fmt: skip
@@ -287,7 +287,7 @@ def _truth(kind: str, script: Sequence[str], outcome: Outcome, project: Project)
     good = [step for step in outcome.steps if not step.error]
     made = tuple(_properties(project.load(step.result["name"])) for step in good if step.result.get("name"))
     measured = tuple(step.facts() for step in good if not step.result.get("name"))
-    keys = decision.read(script[-1]).keys if kind in ("question", "premise") else []
+    keys = decision.read(script[-1]).keys if kind in ("question", "premise", "written") else []
     facts = {f"{step.id}.{key}": quantity for step in good for key, quantity in step.facts().items()}
     premise = next((f"{facts[key]}, not {said}" for key, said in keys if said and f"{facts[key]}, not {said}" in outcome.answer), "")
     numbers = tuple((key.partition(".")[2], facts[key].value) for key, _ in keys)

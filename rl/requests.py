@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from moho.rl.evaluate import survey
 from moho.rl.harvest import INSPECTING
 from moho.rl.instructions import Example, Writer
 from moho.rl.phrases import AGAIN, ASKED_TWO, NAMES, NOUNS, OUTSIDE, PREMISES, QUESTIONS, STATED, SYNONYMS
+from moho.rl.written import written
 from moho.survey import Data, Report
 from moho.units import Quantity, Unit, parse
 
@@ -39,7 +41,7 @@ LEFT_OUT = {  # what takes long here, has no data here, or is no work on data
 }  # fmt: skip
 SHARES = {
     "single": 20, "chain": 16, "question": 18, "missing": 11, "ambiguous": 6, "physics": 8, "lacking": 3, "outside": 5, "premise": 10, "follow": 7,
-    "given": 4,
+    "given": 4, "written": 32,
 }  # fmt: skip
 BEYOND: dict[str, tuple[str, ...]] = {  # by unit: what no instrument records and no rock has
     "Hz": ("130 Hz", "180 Hz", "250 Hz", "400 Hz", "0.3 kHz"),
@@ -334,6 +336,41 @@ class Maker(Writer):
             return None
         second = self._answered(text, decision.write_call(tool.name, dict(chosen.arguments) | {argument.name: copied}), self._bench())
         return (tool, [turn, second]) if second else None
+
+    def _written(self) -> tuple[Tool, list[Turn]] | None:
+        """A request written whole, with the numbers it asks for, where the scene has its data and nothing is left open."""
+        kinds = Counter(self.held.values())
+        fitting = [
+            one
+            for one in written(self.held_out)
+            if one.turn.steps and not one.earlier and not one.beliefs and not Counter(one.data.values()) - kinds
+            and all(name in self.every for name, _ in one.turn.steps)
+        ]  # fmt: skip
+        if not fitting:
+            return None
+        one = self.random.choice(fitting)
+        free = self.random.sample(list(self.held), len(self.held))
+        letters: dict[str, str] = {}
+        for letter, kind in one.data.items():
+            letters[letter] = next(name for name in free if self.held[name] == kind and name not in letters.values())
+        said = {letter: self._spoken(name) for letter, name in letters.items()}
+        found = self._steps(one.turn, "", one.turn.say, letters, said, dict(self.held), upto=0)
+        if found is None or any("=?" in done.call for done in found[1]):
+            return None
+        text, bench, listed = found[0], self._bench(), []
+        for position, done in enumerate(found[1], 1):
+            try:
+                made, facts = bench.run(done.call)
+            except (MohoError, ValueError, TypeError, ArithmeticError):
+                return None
+            if made != done.result:
+                return None
+            listed.append([f"{position}.{key}" for key in facts])
+        wanted = set(one.answer) or set(listed[-1][:3])
+        keys = [key for several in listed for key in several if key in wanted]
+        if len(keys) < len(wanted) or not keys:
+            return None
+        return self.every[one.turn.steps[-1][0]], [Turn(text, (*(done.call for done in found[1]), decision.write_answer(keys)))]
 
     # -- below
 
