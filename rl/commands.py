@@ -406,3 +406,20 @@ def figures(
     print(json.dumps({"schema_version": 1, "model": model, "figures": found, "card": said}) if as_json else "\n".join(scoring.words(found, said)))
     if said and not write and (differ := scoring.apart(found, said)):
         raise DataError("E_CHANGED", f"{len(differ)} figures are not those of the card: {', '.join(differ)}")
+
+
+@train.command("data")
+def data(
+    count: Annotated[int, typer.Option("--count", help="Examples.", min=1)] = 20_000,
+    seed: Annotated[int, typer.Option("--seed")] = 7,
+    out: Annotated[Path, typer.Option("--out", help="Folder for examples.jsonl and card.md.")] = Path("trained/data"),
+) -> None:
+    """Write down instruction data and its card; training draws the same from the same seed."""
+    from moho.rl import evaluate as scoring
+    from moho.rl.datacard import write
+    from moho.rl.instructions import Writer
+
+    files = sorted(Path("tests/requests").glob("*.jsonl"))
+    held_out = [turn["request"] for path in files for row in scoring.load(path) for turn in row["turns"]]
+    counts = write(Writer(seed).examples(count), out, held_out, seed)
+    print(f"{out}: {counts['examples']} examples, {counts['removed_as_contaminated']} left out as near to a held-out request")

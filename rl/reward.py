@@ -1,8 +1,8 @@
 """A judge of replies: the embedded model with its adapter, a LoRA and a scalar head, trained on choices by trl's RewardTrainer.
 
-The loss is that of Bradley and Terry (1952): -log sigmoid(score of the better - score of the worse). A choice is laid out as one sequence,
-the prompt and then each reply as a branch of its own that sees the prompt but no other branch, so that the prompt is computed once; only the
-state at the last token of each branch is scored. `examine` tells how far the scores can be trusted: accuracy on made choices and on those
+The loss is that of Bradley and Terry (1952): -log sigmoid(score of the better - score of the worse). A score is the model's own log-probability
+of a reply under its grammar plus the head's word, so that it begins with what the policy knows. A choice is laid out as one sequence,
+the prompt and then each reply as a branch of its own that sees the prompt but no other branch, so that the prompt is computed once. `examine` tells how far the scores can be trusted: accuracy on made choices and on those
 of people apart, calibration, and whether length or form alone moves a score.
 """
 
@@ -22,13 +22,15 @@ import numpy as np
 
 from moho import store
 from moho.agent import decision, models
-from moho.agent.embedded import _quiet, merge, unpack
+from moho.agent.embedded import _quiet, compiler, merge, unpack
 from moho.errors import DataError
 from moho.project import versions
 from moho.rl.contrasts import HUMAN, MADE, Choice
+from moho.rl.sft import options
 
 WEIGHTS, CARD = "reward.safetensors", "reward.json"
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+KEPT = ("input_ids", "position_ids")  # of the columns that end so, the others are for trl
 MOST = 4.0  # times that the weight of a pair is raised
 BINS = 10  # of a confidence, for the calibration error
 
@@ -46,10 +48,8 @@ class Settings:
     layers: tuple[int, int] = (16, 30)  # first and one past the last layer that is adapted
     rate: float = 5e-4  # peak of the learning rate
     batch: int = 16  # choices an update
-    micro: int = 2  # choices a forward pass
     epochs: int = 1
     warmup: float = 0.05  # share of the steps
-    centre: float = 0.01  # weight of the squared sum of scores, which keeps them about zero
     minutes: float = 40.0  # wall clock after which training stops early, at the state it has then
     threads: int = 1
 
@@ -57,7 +57,7 @@ class Settings:
 PRESETS = {
     "tiny": Settings(),
     "micro": Settings(choices=64, held_out=30, minutes=2.0),
-    "base": Settings(choices=20000, held_out=1000, batch=32, micro=16, minutes=60.0),
+    "base": Settings(choices=20000, held_out=1000, batch=32, minutes=60.0),
 }
 
 
@@ -66,13 +66,14 @@ class Judge:
 
     def __init__(self, tokenizer: Any, model: Any, temperature: float = 1.0) -> None:
         self.tokenizer, self.model, self.temperature = tokenizer, model, temperature
+        self.compiler = compiler(tokenizer, model.config.vocab_size)
 
     def scores(self, situation: decision.Situation, replies: Sequence[str]) -> list[float]:
-        """The score of each reply to a situation: differences count, in logits."""
+        """The score of each reply to a situation: differences count, in logits. ValueError for a reply that its grammar does not allow."""
         import torch
 
         with torch.inference_mode():
-            batch = collate([tokenized(self.tokenizer, situation, replies)])
+            batch = collate([laid_out(self.tokenizer, self.compiler, situation, replies)])
             found = score(self.model, {key: value.to(self.model.device) for key, value in batch.items()})
         return [float(value) for value in found]
 
@@ -82,49 +83,63 @@ class Judge:
         return float(_sigmoid((a - b) / self.temperature))
 
 
-def tokenized(tokenizer: Any, situation: decision.Situation, replies: Sequence[str]) -> list[list[int]]:
-    """Token ids of the prompt, then of each reply with the token that ends it."""
+def laid_out(tokenizer: Any, compiler: Any, situation: decision.Situation, replies: Sequence[str]) -> dict[str, Any]:
+    """One sequence of a prompt and its replies as branches, with what `score` needs of each.
+
+    `ends`: where each reply ends; `owners`, `places`, `allowed`, `taken`: of each choice that the grammar left, the reply it is in, the token it was
+    made after, the tokens it was made from, and which of them was.
+    """
     text = tokenizer.apply_chat_template(decision.prompt(situation), tokenize=False, add_generation_prompt=True)
-    branches = [[*tokenizer.encode(reply, add_special_tokens=False), tokenizer.eos_token_id] for reply in replies]
-    return [tokenizer.encode(text, add_special_tokens=False), *branches]
+    prompt = tokenizer.encode(text, add_special_tokens=False)
+    row: dict[str, Any] = {"input_ids": list(prompt), "position_ids": list(range(len(prompt))), "branch": [0] * len(prompt)}
+    row |= {"ends": [], "owners": [], "places": [], "allowed": [], "taken": []}
+    for number, line in enumerate(replies):
+        reply = [*tokenizer.encode(line, add_special_tokens=False), tokenizer.eos_token_id]
+        start = len(row["input_ids"])
+        for at, (token, allowed) in enumerate(zip(reply, options(compiler, situation, reply), strict=True)):
+            if len(allowed) > 1:
+                row["owners"].append(number)
+                row["places"].append(start + at - 1 if at else len(prompt) - 1)
+                row["allowed"].append(allowed)
+                row["taken"].append(allowed.index(token))
+        row["input_ids"] += reply
+        row["position_ids"] += range(len(prompt), len(prompt) + len(reply))
+        row["branch"] += [number + 1] * len(reply)
+        row["ends"].append(len(row["input_ids"]) - 1)
+    return row
 
 
-def collate(rows: Sequence[Sequence[Sequence[int]]]) -> dict[str, Any]:
-    """A batch of rows of prompt and branches: ids, positions, what sees what, and where each branch ends."""
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The tensors of one sequence: a step takes one at a time, and an update gathers the gradients of several."""
     import torch
 
-    longest = max(sum(map(len, row)) for row in rows)
-    ids = torch.zeros((len(rows), longest), dtype=torch.long)
-    positions = torch.zeros_like(ids)
-    sees = torch.eye(longest, dtype=torch.bool).repeat(len(rows), 1, 1)  # (row, token, token); padding sees itself
-    ends: list[tuple[int, int]] = []
-    for row, (prompt, *branches) in enumerate(rows):
-        at = len(prompt)
-        ids[row, :at] = torch.tensor(prompt)
-        positions[row, :at] = torch.arange(at)
-        sees[row, :at, :at] = torch.ones((at, at), dtype=torch.bool).tril()
-        for branch in branches:
-            stop = at + len(branch)
-            ids[row, at:stop] = torch.tensor(branch)
-            positions[row, at:stop] = torch.arange(len(prompt), len(prompt) + len(branch))
-            sees[row, at:stop, : len(prompt)] = True
-            sees[row, at:stop, at:stop] = torch.ones((len(branch), len(branch)), dtype=torch.bool).tril()
-            ends.append((row, stop - 1))
-            at = stop
-    return {"input_ids": ids, "position_ids": positions, "sees": sees, "ends": torch.tensor(ends)}
+    (row,) = rows
+    widest = max(map(len, row["allowed"]), default=0)
+    allowed = torch.tensor([[*some, *[-1] * (widest - len(some))] for some in row["allowed"]], dtype=torch.long).view(-1, widest)
+    return {key: torch.tensor(values) for key, values in row.items() if key != "allowed"} | {"allowed": allowed}
 
 
-def score(model: Any, batch: dict[str, Any]) -> Any:
-    """(branch,) scores of a batch, in its order; `model` is a sequence classifier of one label, adapted or not."""
+def score(model: Any, row: dict[str, Any]) -> Any:
+    """(reply,) scores of a sequence; `model` is a sequence classifier of one label, adapted or not.
+
+    The logarithm of the probability of the reply under its grammar, plus the head's word on its last token. The first is what a policy's own
+    preference is (Rafailov et al., 2023, arXiv:2305.18290); models whose words are not tied to their output have the head alone.
+    """
     import torch
+
+    from moho.rl.branches import branches
 
     core = model.get_base_model() if hasattr(model, "get_base_model") else model
-    dtype = core.model.embed_tokens.weight.dtype
-    mask = torch.zeros(batch["sees"].shape, dtype=dtype, device=batch["sees"].device).masked_fill(~batch["sees"], torch.finfo(dtype).min)
-    hidden = core.model(
-        input_ids=batch["input_ids"], position_ids=batch["position_ids"], attention_mask=mask[:, None], use_cache=False
-    ).last_hidden_state  # (row, token, width)
-    return core.score(hidden[batch["ends"][:, 0], batch["ends"][:, 1]].float())[:, 0]
+    where = branches(row["branch"].tolist(), row["branch"].device)
+    ids, positions = row["input_ids"][None], row["position_ids"][None]
+    hidden = core.model(input_ids=ids, position_ids=positions, branches=where, use_cache=False).last_hidden_state[0]  # (token, width)
+    found = core.score(hidden[row["ends"]].float())[:, 0]
+    if not core.config.tie_word_embeddings or not len(row["owners"]):
+        return found
+    words = core.model.embed_tokens.weight[row["allowed"].clamp_min(0)]  # (choice, token, width)
+    logits = (words @ hidden[row["places"]][:, :, None])[..., 0].float().masked_fill(row["allowed"] < 0, -torch.inf)
+    chosen = logits.log_softmax(1).gather(1, row["taken"][:, None])[:, 0]
+    return found.index_add(0, row["owners"], chosen)
 
 
 def train(
@@ -147,22 +162,21 @@ def train(
     torch.manual_seed(settings.seed)
     began = time.monotonic()
     tokenizer, model = _loaded(base or unpack(), start)
-    weights = balanced(choices)
+    grammars = compiler(tokenizer, model.config.vocab_size)
     rows = []
-    for choice, weight in zip(choices, weights, strict=True):
-        branches = tokenized(tokenizer, choice.situation, [choice.better, *(reply for _, reply in choice.worse)])
-        length = sum(map(len, branches))
-        chosen, rejected = branches[0] + branches[1], branches[0] + branches[2]  # as trl wants to see them
-        rows.append({"chosen_ids": chosen, "rejected_ids": rejected, "branches": branches, "weights": weight, "length": length})
+    for choice, weight in zip(choices, balanced(choices), strict=True):
+        row = laid_out(tokenizer, grammars, choice.situation, [choice.better, *(reply for _, reply in choice.worse)])
+        ids = row["input_ids"]
+        shown = {"chosen_ids": ids[: row["ends"][0] + 1], "rejected_ids": ids[: row["branch"].index(1)]}  # for trl to look at
+        rows.append(row | shown | {"weights": weight})
 
     class Branched(RewardTrainer):
         """Scores all branches of a choice at once."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
             found = score(model, inputs)
-            better, worse = found[inputs["pairs"][:, 0]], found[inputs["pairs"][:, 1]]
-            loss = -(inputs["weights"] * torch.nn.functional.logsigmoid(better - worse)).sum() / inputs["weights"].sum()
-            loss = loss + settings.centre * ((better + worse) ** 2).mean()
+            better, worse = found[:1], found[1:]
+            loss = -(inputs["weights"] * torch.nn.functional.logsigmoid(better - worse)).sum()
             self._metrics["train"]["accuracy"].append(float((better > worse).float().mean()))
             return (loss, {"logits": found}) if return_outputs else loss
 
@@ -190,8 +204,8 @@ def train(
     steps = max(1, math.ceil(len(rows) / settings.batch) * settings.epochs)
     config = RewardConfig(
         output_dir=str(out / "checkpoints"),
-        per_device_train_batch_size=settings.micro,
-        gradient_accumulation_steps=max(1, settings.batch // settings.micro),
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=settings.batch,
         num_train_epochs=settings.epochs,
         learning_rate=settings.rate,
         logging_steps=max(1, min(10, steps // 4)),
@@ -206,8 +220,6 @@ def train(
         disable_tqdm=True,
         activation_checkpointing=False,
         remove_unused_columns=False,
-        train_sampling_strategy="group_by_length",
-        length_column_name="length",
         max_grad_norm=1.0,
     )
     lora = LoraConfig(
@@ -222,7 +234,7 @@ def train(
     trainer = Branched(
         model=model,
         args=config,
-        data_collator=_paired,
+        data_collator=lambda rows: collate([{key: value for key, value in row.items() if not key.endswith("_ids") or key in KEPT} for row in rows]),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=lora,
@@ -371,34 +383,23 @@ def calibration_error(differences: np.ndarray) -> float:
     return float(sum(np.sum(bins == b) * abs(confidence[bins == b].mean() - right[bins == b].mean()) for b in set(bins.tolist())) / len(differences))
 
 
-def _paired(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """A batch with, for each pair, the places of its branches and its weight."""
-    import torch
-
-    batch = collate([row["branches"] for row in rows])
-    pairs, at = [], 0
-    for row in rows:
-        count = len(row["branches"]) - 1
-        pairs += [(at, at + other) for other in range(1, count)]
-        at += count
-    return batch | {"pairs": torch.tensor(pairs), "weights": torch.tensor([weight for row in rows for weight in row["weights"]])}
-
-
 def _loaded(folder: Path, start: Path | None) -> tuple[Any, Any]:
     """The tokenizer and the model of a folder with a fresh scalar head in single precision, an adapter merged into it."""
     import torch
     from transformers import AutoTokenizer, LlamaForSequenceClassification
 
+    from moho.rl.branches import register
+
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     with _quiet():  # that the head is new is what is wanted
         torch.manual_seed(0)
         model = LlamaForSequenceClassification.from_pretrained(
-            folder, num_labels=1, dtype=torch.bfloat16, local_files_only=True, attn_implementation="eager"
+            folder, num_labels=1, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register()
         )
     model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     if start is not None:
         merge(model, start)
-    model.score.float()
+    torch.nn.init.zeros_(model.score.float().weight)  # so that it begins as the policy judges
     return tokenizer, model.eval()
 
 

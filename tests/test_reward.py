@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from moho.rl import contrasts, reward
 from moho.rl.better import allowed, meant_alike
 from moho.rl.contrasts import HUMAN, MADE, Choice, choices
 from moho.rl.instructions import Example
+from moho.rl.sft import options
 from moho.units import Quantity
 
 torch = pytest.importorskip("torch")
@@ -76,8 +78,9 @@ def base(made: list[Choice], tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=2048
-    )
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=2048,
+        tie_word_embeddings=True, initializer_range=0.1,
+    )  # fmt: skip
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     return folder
 
@@ -123,18 +126,27 @@ def test_the_contrasts_of_a_call_are_of_the_kind_they_are_called() -> None:
 
 
 def test_branches_are_scored_as_if_each_stood_alone(base: Path, made: list[Choice]) -> None:
+    """The log-probability of the choices in a reply under its grammar, by transformers' own causal mask, and the head's word."""
     tokenizer, model = reward._loaded(base, None)
-    judge = reward.Judge(tokenizer, model.float())
+    torch.nn.init.normal_(model.score.weight)
+    model = model.float()
+    judge = reward.Judge(tokenizer, model)
+    plain = copy.deepcopy(model)
+    plain.set_attn_implementation("eager")
     for choice in made[:5]:
         replies = [choice.better, *(reply for _, reply in choice.worse)]
         together = judge.scores(choice.situation, replies)
-        alone = [judge.scores(choice.situation, [reply])[0] for reply in replies]
-        assert together == pytest.approx(alone, abs=1e-5)
-        prompt, branch = reward.tokenized(tokenizer, choice.situation, replies[:1])
-        with torch.inference_mode():
-            hidden = judge.model.model(input_ids=torch.tensor([prompt + branch])).last_hidden_state  # transformers' own causal mask
-            plain = judge.model.score(hidden[0, -1])
-        assert float(plain[0]) == pytest.approx(alone[0], abs=1e-5)
+        prompt = tokenizer.apply_chat_template(decision.prompt(choice.situation), add_generation_prompt=True, return_dict=False)
+        for line, found in zip(replies, together, strict=True):
+            assert found == pytest.approx(judge.scores(choice.situation, [line])[0], abs=1e-5)
+            reply = [*tokenizer.encode(line, add_special_tokens=False), tokenizer.eos_token_id]
+            with torch.inference_mode():
+                hidden = plain.model(input_ids=torch.tensor([prompt + reply])).last_hidden_state[0]
+                wanted = float(plain.score(hidden[-1])[0])
+                for at, (token, allowed) in enumerate(zip(reply, options(judge.compiler, choice.situation, reply), strict=True)):
+                    logits = plain.model.embed_tokens.weight[allowed] @ hidden[len(prompt) + at - 1]
+                    wanted += float(logits.log_softmax(0)[allowed.index(token)])
+            assert found == pytest.approx(wanted, abs=1e-4)
 
 
 def test_a_small_model_learns_to_prefer_the_right_reply(base: Path, made: list[Choice], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +154,7 @@ def test_a_small_model_learns_to_prefer_the_right_reply(base: Path, made: list[C
     kept_ways = [replace(c, worse=[one for one in c.worse if one[0] in plain]) for c in [*choices(77, 80, held_out=True), *made]]
     kept_ways = [choice for choice in kept_ways if choice.worse]
     held, learned = kept_ways[:60], kept_ways[60:180]
-    settings = reward.Settings(rank=16, alpha=32, layers=(0, 2), rate=3e-3, batch=8, micro=8, epochs=3, minutes=2.0)
+    settings = reward.Settings(rank=16, alpha=32, layers=(0, 2), rate=3e-3, batch=8, epochs=3, minutes=2.0)
     card = reward.train(learned, settings, tmp_path / "judge", held_out=held, base=base)
     tokenizer, fresh = reward._loaded(base, None)
     before = reward.examine(reward.Judge(tokenizer, fresh), held)["made"]
@@ -158,7 +170,7 @@ def test_a_small_model_learns_to_prefer_the_right_reply(base: Path, made: list[C
 def test_a_judge_of_another_base_or_with_other_weights_is_refused(base: Path, made: list[Choice], tmp_path: Path) -> None:
     import shutil
 
-    settings = reward.Settings(rank=2, layers=(1, 2), batch=8, micro=8, minutes=0.5)
+    settings = reward.Settings(rank=2, layers=(1, 2), batch=8, minutes=0.5)
     reward.train(made[:16], settings, tmp_path / "judge", base=base)
     shutil.copytree(base, tmp_path / "other")
     (tmp_path / "other" / "tokenizer.json").write_text((base / "tokenizer.json").read_text() + " ")
