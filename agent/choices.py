@@ -74,7 +74,9 @@ CALLED = {  # words for a class of data set
     "Catalogue": "catalogues?|catalogs?|events?", "Table": "tables?|csv|spreadsheets?",
 }  # fmt: skip
 _BEGINNING = re.compile(r"\b(?:original|originals|raw|input|unfiltered|untouched|before)\b", re.I)
-_OUTCOME = re.compile(r"\b(?:this|that|the) (?:one|result|output|new one|\w+ed (?:one|line|section|data|grid|map))\b|\bon top of (?:this|that|it)\b", re.I)
+_OUTCOME = re.compile(
+    r"\b(?:this|that|the) (?:one|result|output|new one|\w+ed (?:one|line|section|data|grid|map))\b|\bon top of (?:this|that|it)\b", re.I
+)
 _BEFORE = re.compile(r"([A-Za-z][\w/]*)(?:[\s-]*(?:of|is|was|were|be|are|at|to|=|:|around|about|near|number|no\.?|from|between))?[\s=:(-]*$", re.I)
 _AFTER = re.compile(r"^[\s-]*([A-Za-z]+)")
 
@@ -167,7 +169,8 @@ def _names(tool: Tool, argument: Argument, seen: Seen) -> list[str]:
     """The data sets that an argument may mean; none where several fit a required one and nothing says which, so that the person is asked.
 
     Where several fit, those are meant that were named, here or in a turn before, and what this request has made; the last result alone where
-    the request begins with "that one"; else those of the classes that words of the request name, where each names one. For an optional argument none that a required one has to take.
+    the request begins with "that one"; else those of the classes that words of the request name, where each names one.
+    For an optional argument none that a required one has to take.
     """
     fitting = [name for name, kind in seen.catalogue.items() if argument.takes(kind)]
     if not argument.required:

@@ -126,8 +126,8 @@ def message(line: str, situation: decision.Situation, identity: str) -> AIMessag
 def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> list[tuple[str, str]]:
     """The keys of an answer with those that a reader needs to trust it, in the order of the steps.
 
-    What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction, the interval), and of the
-    last step the numbers that its tool puts first, unless it only inspects.
+    What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction, the
+    interval), and of the last step the numbers that its tool puts first, unless it only inspects.
     """
     named = dict(keys)
     good = [step for step in done if step.facts and not step.error]
@@ -136,7 +136,8 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
         if tool.stage in ("inspect", "plot"):
             continue
         given = decision.read(step.call).arguments
-        wanted = [key for key in step.facts if key in {a.name for a in tool.arguments if not a.is_data} or (key == "interval" and given.keys() & ENDS)]
+        repeated = {a.name for a in tool.arguments if not a.is_data} | ({"interval"} if given.keys() & ENDS else set())
+        wanted = [key for key in step.facts if key in repeated]
         if step is good[-1]:
             wanted += list(step.facts)[: FIRST if step.result and not any(key.startswith(f"{step.id}.") for key in named) else 1]
         named |= {f"{step.id}.{key}": "" for key in wanted if f"{step.id}.{key}" not in named}

@@ -43,8 +43,8 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
     """Names of tools for a request, nearest first: those whose data are there, and one of which they are missing where it is clearly the nearest.
 
     In place of a tool whose data are missing stands the one that makes them of what is there (picks of seismograms). Where none does, it
-    stays on offer so that the refusal can say what is missing, unless the request names data of which it takes none; tools used already stay, too. `leaving`: phrasings that do not count, for a
-    request that was made of them.
+    stays on offer so that the refusal can say what is missing, unless the request names data of which it takes none; tools used
+    already stay, too. `leaving`: phrasings that do not count, for a request that was made of them.
     """
     spoken = {kind for name, kind in kinds.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", clauses(request)[0], re.I)}
     for name in sorted(kinds, key=len, reverse=True):

@@ -7,6 +7,7 @@ parts that the mask takes away: of a list of tools with eight requests two third
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ def branches(numbers: Sequence[int], device: Any = "cpu") -> Branches:
     if list(numbers) != sorted(numbers):
         raise ValueError("the tokens of a branch have to stand together, behind what is shared")
     shared = sum(number == 0 for number in numbers)
-    lengths = [numbers.count(number) for number in dict.fromkeys(numbers[shared:])]
+    lengths = list(Counter(numbers[shared:]).values())
     long = max(lengths, default=0)
     starts = [shared + sum(lengths[:i]) for i in range(len(lengths))]
     steps = torch.arange(long)
@@ -48,8 +49,8 @@ def attend(
     """(1, token, head, width) for (1, head, token, width) queries and (1, group, token, width) keys and values, as transformers calls it."""
     (_, heads, tokens, width), groups, shared = query.shape, key.shape[1], branches.shared
     times = heads // groups
-    spread = (one[:, :, :shared].repeat_interleave(times, 1) for one in (key, value))
-    first = scaled_dot_product_attention(query[:, :, :shared], *spread, is_causal=True, scale=scaling)
+    keys, values = (one[:, :, :shared].repeat_interleave(times, 1) for one in (key, value))
+    first = scaled_dot_product_attention(query[:, :, :shared], keys, values, is_causal=True, scale=scaling)
     if shared == tokens:
         return first.transpose(1, 2), None
     query, key, value = (query * scaling)[0].view(groups, times, tokens, width), key[0], value[0]

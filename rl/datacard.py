@@ -33,7 +33,7 @@ KINDS = {
 
 
 def write(examples: Iterable[Example], out: Path, held_out: Sequence[str], seed: int) -> dict[str, Any]:
-    """Write `examples.jsonl` and `card.md` into `out`; the counts. Examples that share eight words in a row with a held-out request are left out."""
+    """Write `examples.jsonl` and `card.md` into `out`; the counts. What shares eight words in a row with a held-out request is left out."""
     out.mkdir(parents=True, exist_ok=True)
     kept: list[Example] = []
     removed = 0
@@ -51,21 +51,22 @@ def write(examples: Iterable[Example], out: Path, held_out: Sequence[str], seed:
 
 
 def _page(counts: dict[str, Any]) -> Iterator[str]:
+    kept = sum(len(says) for says in phrasings(True).values())
     hands = sum(len(says) for says in phrasings().values())
     yield "# Instruction data"
     yield ""
     yield (
         f"{counts['examples']} decisions of {counts['requests']} different requests, seed {counts['seed']}: what the model is shown at one step, "
-        "and the line it should reply. All are made by `rl/instructions.py` from the registry: a tool's signature, units and phrasings, values drawn and "
-        "spelled as people write them, numbers that the tools returned on made earths whose seeds no evaluation uses. A reply is right by "
+        "and the line it should reply. All are made by `rl/instructions.py` from the registry: a tool's signature, units and phrasings, values "
+        "drawn and spelled as people write them, numbers that tools returned on made earths whose seeds no evaluation uses. A reply is right by "
         "construction and possible under the grammar of its situation."
     )
     yield ""
     yield (
         f"Manners of asking: {sum(len(t.say) for t in load_tools().values())} phrasings of the tools themselves, {hands} of other hands, "
-        f"{sum(map(len, asks().values()))} ways to ask for a number, {len(written())} requests written whole with their steps; greetings, case, slips of the "
-        f"finger, units and numbers in words. {sum(map(len, aliases().values()))} versions of the tools under other names stand in a fifth of the lists. "
-        f"Kept apart, never trained on: the last {HELD_OUT} phrasings of every tool, {sum(len(says) for says in phrasings(True).values())} phrasings and "
+        f"{sum(map(len, asks().values()))} ways to ask for a number, {len(written())} requests written whole with their steps; greetings, case, "
+        f"slips of the finger, units and numbers in words. {sum(map(len, aliases().values()))} versions of the tools under other names stand in a "
+        f"fifth of the lists. Kept apart, never trained on: the last {HELD_OUT} phrasings of every tool, {kept} phrasings and "
         f"{len(written(True))} whole requests of other hands, and everything in `tests/`. An example that shares eight words in a row "
         f"with a held-out request is left out ({counts['removed_as_contaminated']} were)."
     )

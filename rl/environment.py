@@ -43,7 +43,8 @@ BUDGET = guard.Budget(steps=8, minutes=1.0, approve_seconds=30.0)
 MEMORY = Path("/dev/shm")  # where a project costs no writing to disk
 GRACE = 5.0  # s of wall clock an episode may take beyond its script before it costs
 ENDS = {  # how the turns of a kind end, and with which codes
-    "single": ("answered",), "written": ("answered",), "chain": ("answered",), "question": ("answered",), "premise": ("answered",), "follow": ("answered", "answered"),
+    "single": ("answered",), "written": ("answered",), "chain": ("answered",), "question": ("answered",), "premise": ("answered",),
+    "follow": ("answered", "answered"),
     "missing": ("question",), "ambiguous": ("question",), "given": ("question", "answered"), "physics": ("refused",), "lacking": ("refused",),
     "outside": ("refused",),
 }  # fmt: skip

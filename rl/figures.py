@@ -31,7 +31,7 @@ def measure(model: str = "embedded", tell: Callable[[str], None] = lambda words:
         raise DataError("E_NOT_FOUND", f"the held-out requests are not at {REQUESTS}", "They come with a checkout of Moho, not with a package.")
     tell("held-out requests, played through the whole agent")
     rows, chat = evaluate.load(REQUESTS), make(model)
-    played = scores.table([evaluate.evaluate(rows, lambda row: chat)])
+    played = scores.table([evaluate.evaluate(rows, lambda row: chat, lambda one: None)])
     found: dict[str, Share] = {
         f"requests: {group}": {"share": row["pass^1"], "n": row["requests"], "interval": row["interval"]} for group, row in played["scores"].items()
     }

@@ -601,14 +601,14 @@ class Writer(Pen):
             tool = self.tools.get(name) or load_tools()[name]
             chosen: dict[str, Any] = {}
             for argument in tool.arguments:
-                value = arguments.get(argument.name)
-                if argument.is_data and value is not None:
-                    parts = [names.get(str(part), MARK) for part in (value if isinstance(value, list) else [value])]
+                said_of = arguments.get(argument.name)
+                if argument.is_data and said_of is not None:
+                    parts = [names.get(str(part), MARK) for part in (said_of if isinstance(said_of, list) else [said_of])]
                     chosen[argument.name] = ", ".join(parts)
-                elif str(value).startswith("=e"):
-                    chosen[argument.name] = decision.read(self._before[int(str(value)[2:]) - 1].call).arguments.get(argument.name)
-                elif value is not None:
-                    chosen[argument.name] = str(value)
+                elif str(said_of).startswith("=e"):
+                    chosen[argument.name] = decision.read(self._before[int(str(said_of)[2:]) - 1].call).arguments.get(argument.name)
+                elif said_of is not None:
+                    chosen[argument.name] = str(said_of)
                 elif (slot := f"{mark}{number}.{argument.name}") in slots:
                     copied = slots[slot] if argument.unit is None else self._copied(text, argument, slots[slot])
                     if copied is None:

@@ -79,7 +79,7 @@ class Learner:
         return logits.log_softmax(-1), self.critic(plain)[:, 0]
 
     def reader(self) -> Reader:
-        """The policy as it is now, for sampling: on a processor that computes in bf16 by itself as the embedded model is run, else as transformers does."""
+        """The policy as it is now, for sampling: as the embedded model is run where that is in bf16 on a processor, else as transformers does."""
         import torch
 
         from moho.agent.llama import Llama

@@ -2,8 +2,9 @@
 
 The loss is that of Bradley and Terry (1952): -log sigmoid(score of the better - score of the worse). A score is the model's own log-probability
 of a reply under its grammar plus the head's word, so that it begins with what the policy knows. A choice is laid out as one sequence,
-the prompt and then each reply as a branch of its own that sees the prompt but no other branch, so that the prompt is computed once. `examine` tells how far the scores can be trusted: accuracy on made choices and on those
-of people apart, calibration, and whether length or form alone moves a score.
+the prompt and then each reply as a branch of its own that sees the prompt but no other branch, so that the prompt is computed once.
+`examine` tells how far the scores can be trusted: accuracy on made choices and on those of people apart, calibration, and whether length or
+form alone moves a score.
 """
 
 from __future__ import annotations

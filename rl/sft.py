@@ -108,7 +108,9 @@ def _tools(example: Example) -> set[str]:
 
 
 def sequence(tokenizer: Any, compiler: Any, group: Iterable[Example], longest: int) -> dict[str, Any]:
-    """One sequence of a group: the tokens that all begin with, then a branch an example; those are left out that do not fit, or whose reply the grammar does not allow.
+    """One sequence of a group: the tokens that all begin with, then a branch an example.
+
+    Those are left out that do not fit, or whose reply the grammar does not allow.
 
     `branch` numbers the tokens (0 what is shared), `position_ids` places each branch behind what is shared, `labels` holds the tokens of the replies
     that the grammar leaves a choice about, and `allowed` the tokens each of them is chosen from.

@@ -14,12 +14,11 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from moho.agent.embedded import merge
+from moho.agent.embedded import Checkpoint, merge
 from moho.errors import DataError
+from moho.knowledge.minilm import native
 from moho.rl import adapter as adapters
 from moho.rl import learner as learning
-from moho.agent.embedded import Checkpoint
-from moho.knowledge.minilm import native
 from moho.rl import ppo, sft, trace
 from moho.rl.learner import Learner
 from moho.rl.policy import Episode, Policy, Turn, Words, only, pack

@@ -45,7 +45,8 @@ def test_a_belief_is_corrected_and_what_was_forgotten_is_open() -> None:
     assert made
     assert all('1.traces!="' in example.reply for example in made)
     forgotten = read({"say": "Filter {d} please", "data": {"d": "Seismic"}, "steps": [{"tool": "bandpass", "line": "d"}]})
-    assert any("low=?, high=?" in example.reply for _ in range(12) if (example := writer.play_written(forgotten, 0)))
+    made = [example for _ in range(12) if (example := writer.play_written(forgotten, 0))]
+    assert any("low=?, high=?" in example.reply for example in made)
 
 
 @pytest.mark.parametrize(
