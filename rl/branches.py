@@ -47,7 +47,8 @@ def attend(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: Any, *, scaling: float, branches: Branches, **_: Any
 ) -> tuple[torch.Tensor, None]:
     """(1, token, head, width) for (1, head, token, width) queries and (1, group, token, width) keys and values, as transformers calls it."""
-    (_, heads, tokens, width), groups, shared = query.shape, key.shape[1], branches.shared
+    heads, tokens, width = query.shape[1:]
+    groups, shared = key.shape[1], branches.shared
     times = heads // groups
     keys, values = (one[:, :, :shared].repeat_interleave(times, 1) for one in (key, value))
     first = scaled_dot_product_attention(query[:, :, :shared], keys, values, is_causal=True, scale=scaling)
