@@ -2,7 +2,8 @@
 
 A checkpoint whose template knows tools is prompted with it, and its calls are read from the reply: JSON between
 `<tool_call>` tags (Qwen, Hermes), after `[TOOL_CALLS]` (Mistral), or a bare JSON object (Llama). One whose template does not is
-driven like the embedded model, one decision under a grammar at a time.
+driven like the embedded model, one decision under a grammar at a time, and so is an adapter that `moho train sft --base` made: its
+folder stands for the base of its card with the adapter merged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 
+from moho.agent import models
 from moho.errors import DataError
 
 LONGEST = 768  # tokens of a reply
@@ -54,29 +56,70 @@ class CheckpointChat(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=made)])
 
 
+def local(path: str, otherwise: str = "") -> Path:
+    """The folder of a checkpoint, which is a folder itself or an id that the local cache holds; DataError for neither, with what else may be done."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if Path(path).is_dir():
+        return Path(path)
+    try:
+        found = try_to_load_from_cache(path, "config.json")
+    except HFValidationError:
+        found = None
+    if not isinstance(found, str):
+        hint = f"Give a folder, or fetch it once: `hf download ID`. {otherwise}"
+        raise DataError("E_NOT_FOUND", f"no checkpoint in {path}, and the local cache holds none of that id", hint)
+    return Path(found).parent
+
+
+def tuned(path: str) -> bool:
+    """Whether a folder holds an adapter in place of a checkpoint."""
+    return (Path(path) / models.CARD).is_file()
+
+
 @cache
 def _load(path: str, network: bool) -> tuple[Any, Any]:
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokenizer, model = _adapted(Path(path), network) if tuned(path) else _read(path, network)
+    return tokenizer, model.to(device).eval()
+
+
+def _adapted(adapter: Path, network: bool) -> tuple[Any, Any]:
+    from moho.agent.embedded import merge
+
+    base = str(models.read(adapter).get("base", ""))
+    if not base:
+        raise DataError("E_CHANGED", f"the card of the adapter {adapter.name!r} names no base")
+    if base.startswith(models.BASE):
+        raise DataError("E_UNSUPPORTED", f"the adapter {adapter.name!r} is for the embedded model", f"`--model embedded:{adapter}`.")
+    tokenizer, model = _read(base, network)
+    merge(model, adapter)
+    return tokenizer, model
+
+
+def _read(path: str, network: bool) -> tuple[Any, Any]:
     if network:
         os.environ["HF_HUB_OFFLINE"] = "0"
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not network and not Path(path).is_dir():
-        raise DataError("E_NOT_FOUND", f"no checkpoint in {path}", "Give a folder, or allow the network: MOHO_ALLOW_NETWORK=1.")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    place = path if network else local(path, "Or allow the network: MOHO_ALLOW_NETWORK=1.")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=not network, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=not network, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=torch.bfloat16, local_files_only=not network, trust_remote_code=False, use_safetensors=True
+            place, dtype=torch.bfloat16, local_files_only=not network, trust_remote_code=False, use_safetensors=True
         )
     except (OSError, ValueError) as error:
         raise DataError("E_FORMAT", f"the checkpoint {path} cannot be loaded: {str(error).splitlines()[0]}") from error
-    return tokenizer, model.to(device).eval()
+    return tokenizer, model
 
 
 def knows_tools(path: str, network: bool) -> bool:
-    """Whether the checkpoint's chat template speaks of tools."""
-    return "tools" in str(_load(path, network)[0].chat_template or "")
+    """Whether the checkpoint's chat template speaks of tools; an adapter was trained on lines of the grammar, whatever its base's does."""
+    return not tuned(path) and "tools" in str(_load(path, network)[0].chat_template or "")
 
 
 @cache

@@ -237,22 +237,44 @@ def compiler(tokenizer: Any, vocabulary: int) -> Any:
 
 
 def merge(model: Any, adapter: Path) -> None:
-    """Add a LoRA adapter's products B A (alpha / r) to the weights of `model`, a module or named tensors; DataError when the checksum is another."""
+    """Add a LoRA adapter's products B A (alpha / r) to the weights of `model`, a module or named tensors.
+
+    DataError when the checksum is another, or the base: the embedded model is told by its name, any other by its weights.
+    """
     import torch
     from safetensors.torch import load_file
 
-    card = json.loads((adapter / "adapter.json").read_text())
+    card = models.read(adapter)
     weights = adapter / "adapter.safetensors"
     if sha256(weights.read_bytes()).hexdigest() != card["sha256"]:
         raise DataError("E_CHANGED", f"the weights in {adapter.name} are not those of their card")
+    if "base_weights" not in card:
+        models.suited(card, adapter.name)
+    elif card["base_weights"] != fingerprint(model):
+        raise DataError("E_UNSUPPORTED", f"the adapter {adapter.name!r} is for other weights than these, those of {card['base']}", models.ELSEWHERE)
     tensors = load_file(weights)
     scale = card["alpha"] / card["rank"]
-    named = model if isinstance(model, Mapping) else dict(model.named_parameters())
+    named = _named(model)
     with torch.no_grad():
         for name in sorted({key.rsplit(".lora_", 1)[0] for key in tensors}):
             target = named[f"{name}.weight"]
             product = tensors[f"{name}.lora_B"].float() @ tensors[f"{name}.lora_A"].float()
             target.copy_((target.float() + scale * product).to(target.dtype))
+
+
+def fingerprint(model: Any) -> str:
+    """A digest that a base is told by: of the first numbers of each of its tensors, in bf16."""
+    import torch
+
+    digest = sha256()
+    for name, tensor in sorted(_named(model).items()):
+        first = tensor.detach().flatten()[:64].to("cpu", torch.bfloat16)
+        digest.update(name.encode() + first.view(torch.int16).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _named(model: Any) -> Mapping[str, Any]:
+    return model if isinstance(model, Mapping) else dict(model.named_parameters())
 
 
 def embedded(variant: str = "") -> Decider:

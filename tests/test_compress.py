@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from moho.agent import decision
 from moho.agent.embedded import packaged, unpack, weights
 from moho.agent.model import ScriptedChat
+from moho.agent.models import BASE
 from moho.agent.registry import find_tool
 from moho.errors import DataError
 from moho.rl import compress, sft
@@ -86,7 +87,7 @@ def test_a_gguf_reads_back_as_the_merged_weights(tmp_path: Path, monkeypatch: py
         tmp_path / "adapter.safetensors",
     )
     digest = sha256((tmp_path / "adapter.safetensors").read_bytes()).hexdigest()
-    (tmp_path / "adapter.json").write_text(json.dumps({"alpha": 8, "rank": 4, "sha256": digest}))
+    (tmp_path / "adapter.json").write_text(json.dumps({"base": BASE, "alpha": 8, "rank": 4, "sha256": digest}))
 
     path = compress.write_gguf(tmp_path / "model.gguf", tmp_path, base)
     wanted, mine = weights(base, tmp_path), compress.read_gguf(path, base)

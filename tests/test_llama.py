@@ -16,6 +16,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from moho.agent import llama
 from moho.agent.embedded import Checkpoint, Tokenizer, merge, packaged, unpack
 from moho.agent.llama import Llama
+from moho.agent.models import BASE
 
 VOCABULARY = 97
 SHAPES = [(9, 3, 18), (4, 2, 8), (2, 2, 64), (6, 1, 16)]  # heads, groups, width of a head
@@ -156,7 +157,7 @@ def test_an_adapter_is_merged_into_tensors_as_into_a_model(tmp_path: Path) -> No
         {f"{name}.lora_A": torch.randn(4, 32, generator=generator), f"{name}.lora_B": torch.randn(40, 4, generator=generator)},
         tmp_path / "adapter.safetensors",
     )
-    card = {"alpha": 8, "rank": 4, "sha256": sha256((tmp_path / "adapter.safetensors").read_bytes()).hexdigest()}
+    card = {"base": BASE, "alpha": 8, "rank": 4, "sha256": sha256((tmp_path / "adapter.safetensors").read_bytes()).hexdigest()}
     (tmp_path / "adapter.json").write_text(json.dumps(card))
     tensors = {key: value.clone() for key, value in model.state_dict().items()}
     before = theirs(model, text(30))

@@ -15,6 +15,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from moho.agent.embedded import Checkpoint, merge
+from moho.agent.models import SOURCE
 from moho.errors import DataError
 from moho.knowledge.minilm import native
 from moho.rl import adapter as adapters
@@ -471,7 +472,7 @@ def test_nothing_to_choose_is_nothing_to_learn(tmp_path: Path) -> None:
 def adapter(folder: Path, settings: ppo.Settings) -> Path:
     """A supervised adapter, as `moho.rl.sft` keeps one."""
     learner = stirred(settings)
-    sft.keep(learner.model, folder, {"rank": settings.rank, "alpha": settings.alpha, "base": "micro"})
+    sft.keep(learner.model, folder, {"rank": settings.rank, "alpha": settings.alpha, "base": SOURCE})
     return folder
 
 
