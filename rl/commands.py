@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,11 @@ import typer
 
 evaluate = typer.Typer(no_args_is_help=True, help="Score models.")
 train = typer.Typer(no_args_is_help=True, help="Train models.")
+
+Preset = Annotated[str, typer.Option("--preset", help="micro | tiny | base")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for what is trained and its card.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Another than the preset's.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop training after so many, other than the preset's.")]
 
 
 @evaluate.callback()
@@ -113,44 +119,36 @@ def judge(out: Annotated[Path, typer.Option("--out", help="Folder for the weight
 
 @train.command("sft")
 def sft(
-    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter and its card.")] = Path("trained/embedded"),
-    seed: Annotated[int | None, typer.Option("--seed")] = None,
+    preset: Preset = "tiny",
+    base: Annotated[str, typer.Option("--base", help="embedded | PATH_OR_ID of a llama on disk: the model that is adapted.")] = "embedded",
+    out: Out = Path("trained/embedded"),
+    seed: Seed = None,
+    minutes: Minutes = None,
     held_out: Annotated[list[Path] | None, typer.Option("--held-out", help="Requests that no training request may resemble.")] = None,
 ) -> None:
-    """Instruction-tune the embedded model on data made from the registry; needs the extra `train`."""
-    from dataclasses import replace
-    from importlib.util import find_spec
-
-    from moho.errors import DataError
+    """Instruction-tune a model on data made from the registry; needs the extra `train`."""
+    _training()
     from moho.rl import evaluate as scoring
+    from moho.rl import sft as tuning
 
-    if find_spec("trl") is None:
-        raise DataError("E_NOT_FOUND", "training needs trl", "pip install 'moho[train]'")
-    from moho.rl.sft import PRESETS
-    from moho.rl.sft import train as run
-
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"presets are {', '.join(PRESETS)}")
-    settings = PRESETS[preset] if seed is None else replace(PRESETS[preset], seed=seed)
+    settings = tuning.on(_settings(tuning.PRESETS, preset, seed, minutes), base)
     files = held_out or sorted(Path("tests/requests").glob("*.jsonl"))
     requests_ = [turn["request"] for path in files for row in scoring.load(path) for turn in row["turns"]]
-    made = run(settings, out, requests_)
+    made = tuning.train(settings, out, requests_)
     print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
 
 
 @train.command("reward")
 def reward(
-    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter, its head and their card.")] = Path("trained/reward"),
-    seed: Annotated[int | None, typer.Option("--seed")] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop after so many.")] = None,
+    preset: Preset = "tiny",
+    out: Out = Path("trained/reward"),
+    seed: Seed = None,
+    minutes: Minutes = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people corrected, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Train a judge of replies on made choices and, with --feedback, on people's; needs the extra `train`."""
     import json
-    from dataclasses import replace
 
     _training()
     from moho.agent import models
@@ -158,10 +156,7 @@ def reward(
     from moho.rl import reward as judging
     from moho.rl.feedback import Feedback, learnable
 
-    if preset not in judging.PRESETS:
-        raise typer.BadParameter(f"presets are {', '.join(judging.PRESETS)}")
-    settings = judging.PRESETS[preset]
-    settings = replace(settings, seed=settings.seed if seed is None else seed, minutes=settings.minutes if minutes is None else minutes)
+    settings = _settings(judging.PRESETS, preset, seed, minutes)
     learned = list(contrasts.choices(settings.seed, settings.choices, ways=settings.ways))
     held = list(contrasts.choices(settings.seed + 1, settings.held_out, held_out=True, ways=settings.ways))
     if feedback:
@@ -186,28 +181,23 @@ def reward(
 
 @train.command("ppo")
 def ppo(
-    preset: Annotated[str, typer.Option("--preset", help="micro | tiny | base")] = "tiny",
-    out: Annotated[Path, typer.Option("--out", help="Folder for the adapter and its card, without --feedback.")] = Path("trained/ppo"),
-    seed: Annotated[int | None, typer.Option("--seed")] = None,
-    minutes: Annotated[float | None, typer.Option("--minutes", help="Stop training after so many.")] = None,
+    preset: Preset = "tiny",
+    out: Out = Path("trained/ppo"),
+    seed: Seed = None,
+    minutes: Minutes = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people said; adopt what is better.")] = False,
     algorithm: Annotated[str, typer.Option("--algorithm", help="With --feedback: sft (supervised, for few corrections) | ppo")] = "sft",
     decisions: Annotated[int, typer.Option("--decisions", help="With --feedback: made decisions that nothing may be lost of.")] = 300,
     yes: Annotated[bool, typer.Option("--yes", help="Adopt without asking.")] = False,
 ) -> None:
     """Reinforce the embedded model in its environment; or, with --feedback, learn from corrections and adopt what is better."""
-    from dataclasses import replace
-
     _training()
     from moho.agent import models
     from moho.agent.embedded import embedded
     from moho.rl import ppo as reinforcing
     from moho.rl.environment import DecisionEnvironment
 
-    if preset not in reinforcing.PRESETS:
-        raise typer.BadParameter(f"presets are {', '.join(reinforcing.PRESETS)}")
-    settings = reinforcing.PRESETS[preset]
-    settings = replace(settings, seed=settings.seed if seed is None else seed, minutes=settings.minutes if minutes is None else minutes)
+    settings = _settings(reinforcing.PRESETS, preset, seed, minutes)
     if not feedback:
         chosen = models.in_use()
         card = reinforcing.train(settings, DecisionEnvironment(embedded()), chosen.folder if chosen else None, out)
@@ -265,6 +255,16 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
         return
     models.use(made.name)
     print(f"in use: {made.name}; `moho model rollback` goes back to {made.parent or 'the model as it comes'}")
+
+
+def _settings(presets: Mapping[str, Any], preset: str, seed: int | None, minutes: float | None) -> Any:
+    """The settings of a preset, with the seed and the minutes that were given."""
+    from dataclasses import replace
+
+    if preset not in presets:
+        raise typer.BadParameter(f"presets are {', '.join(presets)}")
+    given = {"seed": seed, "minutes": minutes}
+    return replace(presets[preset], **{name: value for name, value in given.items() if value is not None})
 
 
 def _training() -> None:
