@@ -109,13 +109,13 @@ def trl(seed: int) -> dict[str, Any]:
 
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast, TrainerCallback
     from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
 
-    from moho.rl.sft import TARGETS
+    from moho.rl.adapter import lora
+    from moho.rl.ppo import Settings
 
     torch.set_num_threads(1)
     words = Tokenizer(WordLevel({f"t{i}": i for i in range(VOCABULARY + 1)}, unk_token="t0"))
@@ -165,9 +165,9 @@ def trl(seed: int) -> dict[str, Any]:
             use_cpu=True, bf16=False, gradient_checkpointing=False, logging_steps=1,
         )  # fmt: skip
         rows = Dataset.from_dict({"input_ids": prompts(seed, EPISODES * UPDATES)})
-        lora = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=list(TARGETS), task_type="CAUSAL_LM")
         trainer = PPOTrainer(
-            config, tokenizer, policy, None, Even(), rows, value, eval_dataset=rows.select(range(2)), peft_config=lora, callbacks=[Noting()]
+            config, tokenizer, policy, None, Even(), rows, value, eval_dataset=rows.select(range(2)), callbacks=[Noting()],
+            peft_config=lora(Settings(layers=(0, 4))),
         )
         began = time.process_time()
         trainer.train()

@@ -1,4 +1,4 @@
-"""Adapters learned on top of adapters: a fresh LoRA, and the two put together in the format that `moho.rl.sft` keeps."""
+"""What the trainers of adapters share: a fresh LoRA, what trl's trainers are told alike, and an adapter put together with the one below it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from moho import store
 from moho.agent import models
 from moho.project import versions
-from moho.rl.sft import TARGETS
 
 if TYPE_CHECKING:
-    from moho.rl.ppo import Settings
+    from moho.rl import ppo, reward, sft
+
+    Settings = sft.Settings | reward.Settings | ppo.Settings
+
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-def lora(settings: Settings) -> Any:
-    """What peft is asked for: a LoRA whose B is zero."""
+def lora(settings: Settings, task: str = "CAUSAL_LM", **more: Any) -> Any:
+    """What peft is asked for: a LoRA whose B is zero, in the layers of the settings that there are."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -27,12 +30,29 @@ def lora(settings: Settings) -> Any:
         lora_alpha=settings.alpha,
         lora_dropout=0.0,
         target_modules=list(TARGETS),
-        task_type="CAUSAL_LM",
+        task_type=task,
         layers_to_transform=list(range(*settings.layers)),
+        **more,
     )
 
 
-def keep(settings: Settings, matrices: Mapping[str, Any], start: Path | None, out: Path, made: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(settings: Settings, out: Path) -> dict[str, Any]:
+    """What the trainers of trl are told alike."""
+    import torch
+
+    return {
+        "output_dir": str(out / "checkpoints"),
+        "learning_rate": settings.rate,
+        "seed": settings.seed,
+        "report_to": [],
+        "bf16": False,
+        "activation_checkpointing": False,
+        "use_cpu": not torch.cuda.is_available(),
+        "disable_tqdm": True,
+    }
+
+
+def keep(settings: ppo.Settings, matrices: Mapping[str, Any], start: Path | None, out: Path, made: Mapping[str, Any]) -> dict[str, Any]:
     """Write an adapter that was learned on top of the one in `start`, put together with it, and its card, as `moho.rl.sft` keeps them."""
     import torch
     from safetensors.torch import load_file, save

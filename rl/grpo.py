@@ -120,13 +120,12 @@ def optimise(
                 control.should_training_stop = True
 
     config = GRPOConfig(
-        output_dir=str(out / "checkpoints"),
+        **adapter.arguments(settings, out),
         per_device_train_batch_size=group,
         gradient_accumulation_steps=tasks,
         num_generations=group,
         num_iterations=settings.epochs,
         max_steps=settings.updates * settings.epochs,
-        learning_rate=settings.rate,
         lr_scheduler_type="linear",
         max_grad_norm=settings.norm,
         weight_decay=0.0,
@@ -137,12 +136,6 @@ def optimise(
         shuffle_dataset=False,
         logging_steps=settings.epochs,
         save_strategy="no",
-        report_to=[],
-        seed=settings.seed,
-        bf16=False,
-        activation_checkpointing=False,
-        use_cpu=not torch.cuda.is_available(),
-        disable_tqdm=True,
     )
     rows = Dataset.from_list([{"prompt": str(seed)} for seed in seeds])
     with warnings.catch_warnings():

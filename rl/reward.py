@@ -26,11 +26,11 @@ from moho.agent import decision, models
 from moho.agent.embedded import _quiet, compiler, merge, unpack
 from moho.errors import DataError
 from moho.project import versions
+from moho.rl.adapter import arguments, lora
 from moho.rl.contrasts import HUMAN, MADE, Choice
 from moho.rl.sft import options
 
 WEIGHTS, CARD = "reward.safetensors", "reward.json"
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 KEPT = ("input_ids", "position_ids")  # of the columns that end so, the others are for trl
 MOST = 4.0  # times that the weight of a pair is raised
 BINS = 10  # of a confidence, for the calibration error
@@ -152,7 +152,7 @@ def train(
     """
     import torch
     from datasets import Dataset
-    from peft import LoraConfig, get_peft_model_state_dict
+    from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
     from transformers import PrinterCallback, TrainerCallback
     from trl import RewardConfig, RewardTrainer
@@ -204,33 +204,17 @@ def train(
 
     steps = max(1, math.ceil(len(rows) / settings.batch) * settings.epochs)
     config = RewardConfig(
-        output_dir=str(out / "checkpoints"),
+        **arguments(settings, out),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=settings.batch,
         num_train_epochs=settings.epochs,
-        learning_rate=settings.rate,
         logging_steps=max(1, min(10, steps // 4)),
         save_strategy="no",
-        report_to=[],
-        seed=settings.seed,
-        bf16=False,
         max_length=None,
-        use_cpu=not torch.cuda.is_available(),
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
-        disable_tqdm=True,
-        activation_checkpointing=False,
         remove_unused_columns=False,
         max_grad_norm=1.0,
-    )
-    lora = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=0.0,
-        target_modules=list(TARGETS),
-        task_type="SEQ_CLS",
-        modules_to_save=["score"],
-        layers_to_transform=list(range(settings.layers[0], min(settings.layers[1], model.config.num_hidden_layers))),
     )
     trainer = Branched(
         model=model,
@@ -238,7 +222,7 @@ def train(
         data_collator=lambda rows: collate([{key: value for key, value in row.items() if not key.endswith("_ids") or key in KEPT} for row in rows]),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=lora,
+        peft_config=lora(settings, "SEQ_CLS", modules_to_save=["score"]),
         callbacks=[Deadline()],
     )
     trainer.remove_callback(PrinterCallback)

@@ -29,11 +29,11 @@ from moho.agent import decision
 from moho.agent.embedded import compiler, fingerprint
 from moho.errors import DataError
 from moho.project import versions
+from moho.rl.adapter import arguments, lora
 from moho.rl.aliases import registered, renamed
 from moho.rl.base import find, load
 from moho.rl.instructions import Example, Writer, card, contaminated
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RENAMED = 0.5  # share of the tools of a list that are renamed, where any are
 IGNORED = -100  # label of a token that is not scored
 LAYERS = 30  # of the embedded model
@@ -197,7 +197,6 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     """Train an adapter on these examples into the folder `out`; its card, with what `more` says."""
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import LlamaForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -256,39 +255,24 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
             return self.lr_scheduler
 
     config = SFTConfig(
-        output_dir=str(out / "checkpoints"),
+        **arguments(settings, out),
         per_device_train_batch_size=1,
         gradient_accumulation_steps=settings.batch,
         num_train_epochs=1,
-        learning_rate=settings.rate,
         logging_steps=10,
         save_strategy="steps",
         save_steps=50,
         save_total_limit=1,
-        report_to=[],
-        seed=settings.seed,
-        bf16=False,
         max_length=None,
         packing=False,
-        use_cpu=not torch.cuda.is_available(),
         dataloader_num_workers=0,
-        disable_tqdm=True,
-        gradient_checkpointing=None,  # the old name of the next
-        activation_checkpointing=False,
+        gradient_checkpointing=None,  # the old name of activation_checkpointing
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         max_grad_norm=1.0,
     )
-    lora = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=0.0,
-        target_modules=list(TARGETS),
-        task_type="CAUSAL_LM",
-        layers_to_transform=list(range(*settings.layers)),
-    )
     trainer = Paced(
-        model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora, callbacks=[Deadline()],
+        model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora(settings), callbacks=[Deadline()],
         data_collator=collate,
     )  # fmt: skip
     if settings.start:
