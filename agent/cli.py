@@ -665,3 +665,7 @@ def api_key() -> str:
     if path.stat().st_mode & 0o077:
         raise DataError("E_PERM", f"{path} can be read by others", f"chmod 600 {path}")
     return path.read_text().strip()
+
+
+if __name__ == "__main__":  # as `accelerate launch -m moho.agent.cli` runs it
+    main()

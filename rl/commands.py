@@ -128,6 +128,8 @@ def sft(
 ) -> None:
     """Instruction-tune a model on data made from the registry; needs the extra `train`."""
     _training()
+    from accelerate import PartialState
+
     from moho.rl import evaluate as scoring
     from moho.rl import sft as tuning
 
@@ -135,7 +137,8 @@ def sft(
     files = held_out or sorted(Path("tests/requests").glob("*.jsonl"))
     requests_ = [turn["request"] for path in files for row in scoring.load(path) for turn in row["turns"]]
     made = tuning.train(settings, out, requests_)
-    print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
+    if PartialState().is_main_process:  # of several under `accelerate launch`
+        print(f"{out}: {made['steps']} steps, loss {made['loss_first_last']}, {made['minutes']} minutes")
 
 
 @train.command("reward")

@@ -7,7 +7,13 @@ Decisions over the same list of tools are trained in one sequence: the list once
 which attends to the list and to itself and is placed right behind the list. So nothing leaks between examples, and an example costs less
 than half of its tokens. What comes out is a folder with
 `adapter.safetensors` (bf16 A and B of each projection) and `adapter.json` (the card: recipe, data, seed, checksum) for
-`--model embedded:FOLDER`, or to be shipped in `agent/weights`.
+`--model embedded:FOLDER`, or `hf:FOLDER` where the base is another, or to be shipped in `agent/weights`.
+
+A base that is too large for one GPU is sharded over several, each process learning from sequences of its own; the first one writes:
+
+    accelerate launch --config_file rl/fsdp.yaml --num_processes 8 -m moho.agent.cli train sft --preset base --base PATH
+
+All processes make the same examples, learn at the rate of one clock and stop at one step; an update is of as many sequences as on one GPU.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from moho import store
 from moho.agent import decision
 from moho.agent.embedded import compiler, fingerprint
 from moho.errors import DataError
@@ -196,11 +203,12 @@ def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[s
 def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[str, Any] | None = None) -> dict[str, Any]:
     """Train an adapter on these examples into the folder `out`; its card, with what `more` says."""
     import torch
+    from accelerate.utils import broadcast_object_list
     from datasets import Dataset
-    from transformers import LlamaForCausalLM, TrainerCallback
+    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from moho.rl.branches import branches, register
+    from moho.rl.choosing import ChoosingForCausalLM
 
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -208,43 +216,48 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     base = find(settings.base)
     if not settings.layers[0] < settings.layers[1] <= base.layers:
         raise DataError("E_DATA", f"layers {settings.layers[0]} to {settings.layers[1]} are to be adapted, {base.name} has {base.layers}")
-    tokenizer, model = base.tokenizer, load(base, LlamaForCausalLM, attn_implementation=register())
+    tokenizer, model = base.tokenizer, load(base, ChoosingForCausalLM)
     weights = {} if settings.base == "embedded" else {"base_weights": fingerprint(model)}  # of the embedded model the name is enough
     grammars = compiler(tokenizer, model.config.vocab_size)
     groups, chooser = grouped(examples, settings.together, settings.seed), random.Random(settings.seed)
     groups = [renamed(group, chooser, RENAMED) if chooser.random() < settings.renamed else group for group in groups]
     with registered():
         rows = Dataset.from_list([row for group in groups if (row := sequence(tokenizer, grammars, group, settings.longest))["allowed"]])
+    if not len(rows):
+        raise DataError("E_DATA", f"the grammar leaves no choice in {len(examples)} examples, as {base.name} writes them")
 
     class Scored(SFTTrainer):
         """The loss of a choice is among what the grammar allows there, as the model decides; the rest of the vocabulary is not looked at."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            labels, numbers, allowed = inputs.pop("labels"), inputs.pop("branch")[0].tolist(), inputs.pop("allowed")
-            core = model.get_base_model()
-            hidden = core.model(**inputs, branches=branches(numbers, labels.device), use_cache=False).last_hidden_state  # (1, token, width)
-            scored = labels[:, 1:] != IGNORED
-            logits = (core.lm_head.weight[allowed.clamp_min(0)] @ hidden[:, :-1][scored][:, :, None])[..., 0].float()  # (choice, token)
-            right = (allowed == labels[:, 1:][scored][:, None]).int().argmax(1)
+            logits, allowed = model(**inputs), inputs["allowed"]  # (choice, token)
+            labels = inputs["labels"][:, 1:]
+            right = (allowed == labels[labels != IGNORED][:, None]).int().argmax(1)
             total = torch.nn.functional.cross_entropy(logits.masked_fill(allowed < 0, -torch.inf), right, reduction="sum")
-            loss = total / (num_items_in_batch if num_items_in_batch is not None else len(allowed))
+            # Items are those of all processes, whose gradients are averaged.
+            loss = total * config.world_size / num_items_in_batch if num_items_in_batch is not None else total / len(allowed)
             return (loss, {"logits": logits}) if return_outputs else loss
 
     class Deadline(TrainerCallback):
         """Lets the learning rate end at the wall clock, stops there, and prints a line now and then."""
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
+            if logs and "loss" in logs and state.is_world_process_zero:
                 print(f"step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.4f} {time.monotonic() - started:.0f} s", flush=True)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if time.monotonic() - started > settings.minutes * 60:
+            if elapsed() > settings.minutes * 60:
                 control.should_training_stop = True
+
+    def elapsed() -> float:
+        """Seconds since the start by the clock of the first process: all have to learn at one rate and to stop at one step."""
+        seconds: float = broadcast_object_list([time.monotonic() - started])[0]
+        return seconds
 
     def pace(step: int) -> float:
         """Share of the peak rate: a warm-up, then a cosine over steps or over the minutes, whichever is further on."""
-        steps = max(1, len(rows) // settings.batch)
-        far = max(step / steps, (time.monotonic() - started) / (60 * settings.minutes))
+        steps = max(1, len(rows) // (config.gradient_accumulation_steps * config.world_size))
+        far = max(step / steps, elapsed() / (60 * settings.minutes))
         return min(1.0, (step + 1) / max(1.0, settings.warmup * steps)) * 0.5 * (1 + math.cos(math.pi * min(1.0, far)))
 
     class Paced(Scored):
@@ -257,7 +270,6 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     config = SFTConfig(
         **arguments(settings, out),
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=settings.batch,
         num_train_epochs=1,
         logging_steps=10,
         save_strategy="steps",
@@ -271,10 +283,13 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
         dataset_kwargs={"skip_prepare_dataset": True},
         max_grad_norm=1.0,
     )
+    config.gradient_accumulation_steps = max(1, settings.batch // config.world_size)
     trainer = Paced(
         model=model, args=config, train_dataset=rows, processing_class=tokenizer, peft_config=lora(settings), callbacks=[Deadline()],
         data_collator=collate,
     )  # fmt: skip
+    if trainer.is_fsdp_enabled and not trainer.accelerator.is_fsdp2:
+        raise DataError("E_UNSUPPORTED", "adapters are trained under FSDP 2 only", "`fsdp_version: 2`, as in `rl/fsdp.yaml`.")
     if settings.start:
         resume(trainer.model, Path(settings.start))
     trainer.train()
@@ -292,7 +307,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
         "minutes": round((time.monotonic() - started) / 60, 1),
         "versions": versions(),
     }
-    return keep(trainer.model, out, made | weights | (more or {}))
+    return keep(trainer.model, out, made | weights | (more or {}), write=trainer.is_world_process_zero())
 
 
 def resume(model: Any, folder: Path) -> None:
@@ -306,22 +321,23 @@ def resume(model: Any, folder: Path) -> None:
     set_peft_model_state_dict(model, named)
 
 
-def keep(model: Any, out: Path, made: dict[str, Any]) -> dict[str, Any]:
-    """Write the adapter's A and B matrices and its card."""
+def keep(model: Any, out: Path, made: dict[str, Any], write: bool = True) -> dict[str, Any]:
+    """Write the adapter's A and B matrices and its card, which is returned. Where processes share a model, all come here and one is to `write`."""
     import torch
     from peft import get_peft_model_state_dict
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    tensors = {
-        key.removeprefix("base_model.model.").replace(".lora_A.weight", ".lora_A").replace(".lora_B.weight", ".lora_B"): value.to(torch.bfloat16)
-        .contiguous()
-        .cpu()
-        for key, value in get_peft_model_state_dict(model).items()
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, out / "adapter.safetensors")
-    made = made | {"sha256": sha256((out / "adapter.safetensors").read_bytes()).hexdigest()}
-    (out / "adapter.json").write_text(json.dumps(made, indent=1) + "\n")
+    tensors = {}
+    for key, value in get_peft_model_state_dict(model).items():
+        whole = value.full_tensor() if hasattr(value, "full_tensor") else value  # of a matrix that is sharded
+        name = key.removeprefix("base_model.model.").replace(".lora_A.weight", ".lora_A").replace(".lora_B.weight", ".lora_B")
+        tensors[name] = whole.to(torch.bfloat16).contiguous().cpu()
+    content = save(tensors)
+    made = made | {"sha256": sha256(content).hexdigest()}
+    if write:
+        out.mkdir(parents=True, exist_ok=True)
+        store.atomic_write(out / "adapter.safetensors", content, replace=True)
+        store.atomic_write(out / "adapter.json", (json.dumps(made, indent=1) + "\n").encode(), replace=True)
     return made
 
 
