@@ -189,11 +189,17 @@ def ppo(
     seed: Seed = None,
     minutes: Minutes = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people said; adopt what is better.")] = False,
-    algorithm: Annotated[str, typer.Option("--algorithm", help="With --feedback: sft (supervised, for few corrections) | ppo")] = "sft",
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", help="ppo | grpo (single decisions, no value head); with --feedback sft (for few corrections) | ppo")
+    ] = None,
     decisions: Annotated[int, typer.Option("--decisions", help="With --feedback: made decisions that nothing may be lost of.")] = 300,
     yes: Annotated[bool, typer.Option("--yes", help="Adopt without asking.")] = False,
 ) -> None:
     """Reinforce the embedded model in its environment; or, with --feedback, learn from corrections and adopt what is better."""
+    known = ("sft", "ppo") if feedback else ("ppo", "grpo")
+    algorithm = algorithm or known[0]
+    if algorithm not in known:
+        raise typer.BadParameter(f"algorithms {'with' if feedback else 'without'} --feedback are {' and '.join(known)}, not {algorithm}")
     _training()
     from moho.agent import models
     from moho.agent.embedded import embedded
@@ -201,14 +207,18 @@ def ppo(
     from moho.rl.environment import DecisionEnvironment
 
     settings = _settings(reinforcing.PRESETS, preset, seed, minutes)
-    if not feedback:
-        chosen = models.in_use()
-        card = reinforcing.train(settings, DecisionEnvironment(embedded()), chosen.folder if chosen else None, out)
-        print(f"{out}: {card['sha256'][:12]}")
+    if feedback:
+        learn(algorithm, settings, minutes, decisions, yes)
         return
-    if algorithm not in ("sft", "ppo"):
-        raise typer.BadParameter("algorithms are sft, ppo")
-    learn(algorithm, settings, minutes, decisions, yes)
+    chosen = models.in_use()
+    start = chosen.folder if chosen else None
+    if algorithm == "grpo":
+        from moho.rl import grpo
+
+        card = grpo.train(settings, grpo.decisions(settings, embedded()), start, out)
+    else:
+        card = reinforcing.train(settings, DecisionEnvironment(embedded()), start, out)
+    print(f"{out}: {card['sha256'][:12]}")
 
 
 def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, yes: bool) -> None:

@@ -19,7 +19,7 @@ from moho.agent import decision
 from moho.agent.embedded import Checkpoint, Reader, merge, unpack
 from moho.errors import DataError
 from moho.rl import adapter, ppo
-from moho.rl.instructions import Example
+from moho.rl.instructions import Example, Writer
 from moho.rl.policy import Constraint, Environment, Episode, Grammar, Policy, Turn
 from moho.rl.sft import same
 from moho.rl.trace import Trace, draw
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from moho.agent.embedded import Decider
 
 NAMED = 0.3  # reward of the right tool with wrong arguments
+GROUP = 8  # times that a task is played
 
 
 class OneDecision:
@@ -49,6 +50,11 @@ class OneDecision:
         return Episode([turn], 1.0 if exact else NAMED * named, {"exact": float(exact), "named": float(named)})
 
 
+def decisions(settings: ppo.Settings, decider: Decider) -> OneDecision:
+    """As many made decisions as a run plays tasks."""
+    return OneDecision(list(Writer(settings.seed).examples(settings.updates * max(1, settings.episodes // GROUP))), decider)
+
+
 class Again(Policy):
     """A policy with random numbers of its own: the same seed played again is the same task and another reply."""
 
@@ -60,15 +66,15 @@ class Again(Policy):
         return super().reply(prompt, constraint, self.generator)
 
 
-def train(settings: ppo.Settings, environment: Environment, start: Path | None, out: Path, group: int = 8) -> dict[str, Any]:
-    """Train the embedded model as `moho.rl.ppo.train` does, each task played `group` times; the card of what is kept."""
+def train(settings: ppo.Settings, environment: Environment, start: Path | None, out: Path, group: int = GROUP) -> dict[str, Any]:
+    """Train the embedded model as `moho.rl.ppo.train` does, each task played `group` times (or as often as there are episodes); its card."""
     from transformers import AutoTokenizer
 
     return optimise(settings, environment, ppo.base(), AutoTokenizer.from_pretrained(unpack(), local_files_only=True), start, out, group)
 
 
 def optimise(
-    settings: ppo.Settings, environment: Environment, model: Any, tokenizer: Any, start: Path | None, out: Path, group: int = 8
+    settings: ppo.Settings, environment: Environment, model: Any, tokenizer: Any, start: Path | None, out: Path, group: int = GROUP
 ) -> dict[str, Any]:
     """Train `model`, which is changed, as `train` does. The settings mean what they mean there, `epochs` the passes over a batch."""
     import torch
@@ -81,6 +87,7 @@ def optimise(
         merge(model, start)
     began = time.monotonic()
     trace = Trace(_made(out) / "trace.jsonl")
+    group = min(group, settings.episodes)
     tasks = settings.episodes // group
     seeds = np.random.SeedSequence([settings.seed, 2]).generate_state(settings.updates * tasks).tolist()
     generator = np.random.default_rng([settings.seed, 3])
@@ -157,6 +164,7 @@ def optimise(
         "method": "LoRA, group relative policy optimisation",
         "updates": len(trace.rows),
         "reward_first_last": [trace.rows[0]["reward"], trace.rows[-1]["reward"]],
+        "kl_last": trace.rows[-1].get("kl"),
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
     return adapter.keep(settings, matrices, start, out, made)

@@ -85,6 +85,14 @@ def test_a_few_updates_raise_the_reward_and_keep_the_adapter(tmp_path: Path) -> 
     assert chosen(learned) > chosen(micro()) + 0.2
 
 
+def test_a_small_batch_is_one_group_and_the_clock_ends_a_run(tmp_path: Path) -> None:
+    card = grpo.optimise(replace(SETTINGS, episodes=4, minutes=0.0), Bandit(), micro(), tokenizer(), None, tmp_path)
+    rows = trace.read(tmp_path / "trace.jsonl")
+    assert len(rows) == card["updates"] == 1
+    assert rows[0]["num_tokens"] == 4 * 3  # a prompt of two and one token of the policy's own
+    assert (tmp_path / "curves.png").exists()
+
+
 def test_episodes_of_several_turns_are_refused(tmp_path: Path) -> None:
     class Long(Bandit):
         turns = 2
