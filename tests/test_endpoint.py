@@ -56,6 +56,8 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
+    Endpoint.asked.clear()
+    Endpoint.keys.clear()
     server = HTTPServer(("127.0.0.1", 0), Endpoint)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

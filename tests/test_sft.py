@@ -117,7 +117,7 @@ def test_a_micro_model_learns_the_replies_and_its_adapter_is_kept(examples, micr
     settings = sft.Settings(base=str(base), rank=8, alpha=64, layers=(0, 2), rate=1e-2, batch=1, together=6, minutes=2.0, warmup=0.0)
     card = sft.fit(examples * 3, settings, tmp_path / "out")
     first, last = card["loss_first_last"]
-    assert last < 0.8 * first
+    assert last < 0.9 * first
     kept = json.loads((tmp_path / "out" / "adapter.json").read_text())
     assert kept["sha256"] == card["sha256"]
     assert kept["data"]["examples"] == 180
