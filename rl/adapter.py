@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from moho import store
 from moho.agent import models
+from moho.errors import DataError
 from moho.project import versions
 
 if TYPE_CHECKING:
@@ -34,6 +35,20 @@ def lora(settings: Settings, task: str = "CAUSAL_LM", **more: Any) -> Any:
         layers_to_transform=list(range(*settings.layers)),
         **more,
     )
+
+
+def shape(folder: Path) -> dict[str, Any]:
+    """Rank, alpha and layers of the adapter in a folder, as settings name them, to go on learning in it; DataError where its ranks differ."""
+    from safetensors import safe_open
+
+    card = json.loads((folder / models.CARD).read_text(encoding="utf-8"))
+    with safe_open(folder / models.WEIGHTS, "pt") as held:
+        names = [name for name in held.keys() if name.endswith(".lora_A")]  # noqa: SIM118
+        ranks = {held.get_slice(name).get_shape()[0] for name in names}
+    if ranks != {card["rank"]}:
+        raise DataError("E_UNSUPPORTED", f"the adapter in {folder.name} has matrices of ranks {sorted(ranks)}", "Fold it to one rank (kept_rank).")
+    layers = [int(name.split(".layers.")[1].split(".")[0]) for name in names]
+    return {"rank": card["rank"], "alpha": card["alpha"], "layers": (min(layers), max(layers) + 1)}
 
 
 def arguments(settings: Settings, out: Path) -> dict[str, Any]:

@@ -227,7 +227,7 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
 
     from moho.agent import models
     from moho.agent.embedded import embedded, load, unpack
-    from moho.rl import loop, sft
+    from moho.rl import adapter, loop, sft
     from moho.rl import ppo as reinforcing
     from moho.rl.environment import DecisionEnvironment
     from moho.rl.feedback import Feedback, learnable
@@ -237,11 +237,8 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
         print(f"not learned from: run {one.run} ({one.person}): {why}", file=sys.stderr)
 
     def supervised(examples: Any, start: Path | None, out: Path) -> Any:
-        before = chosen.card if chosen else {}
-        shape = {key: before[key] for key in ("rank", "alpha") if key in before}
-        if layers := before.get("settings", {}).get("layers"):
-            shape["layers"] = tuple(layers)
-        wanted = sft.Settings(seed=settings.seed, minutes=minutes or 20.0, rate=2e-4, start=str(start or ""), **shape)
+        like = adapter.shape(start) if start else {}
+        wanted = sft.Settings(seed=settings.seed, minutes=minutes or 20.0, rate=2e-4, renamed=0.0, start=str(start or ""), **like)
         return sft.fit(examples, wanted, out)
 
     def reinforced(examples: Any, start: Path | None, out: Path) -> Any:

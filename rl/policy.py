@@ -7,6 +7,7 @@ policy's own. Learning from the turns is elsewhere (`moho.rl.ppo`), and so is wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -39,11 +40,13 @@ class Turn:
     allowed: Sequence[Words | None]
     logprob: Sequence[float]  # at the temperature and under the mask it was sampled with
     reward: float = 0.0  # given right after this turn
+    sure: float = 1.0  # probability from which a choice is as good as none
 
     @property
     def own(self) -> list[int]:
-        """Positions in the reply where the policy had a choice."""
-        return [i for i, words in enumerate(self.allowed) if words is None or count(words) > 1]
+        """Positions in the reply where the policy had a choice, and was not sure of it: of the others next to nothing can be learned."""
+        chosen = (i for i, words in enumerate(self.allowed) if words is None or count(words) > 1)
+        return [i for i in chosen if self.sure >= 1 or self.logprob[i] < math.log(self.sure)]
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,8 @@ class Policy:
     Random numbers come from the caller's generator, so that an episode depends on its seed and the weights alone.
     """
 
-    def __init__(self, reader: Reader, temperature: float = 1.0, longest: int = 160) -> None:
-        self.reader, self.temperature, self.longest = reader, temperature, longest
+    def __init__(self, reader: Reader, temperature: float = 1.0, longest: int = 160, sure: float = 1.0) -> None:
+        self.reader, self.temperature, self.longest, self.sure = reader, temperature, longest, sure
 
     @property
     def vocabulary(self) -> int:
@@ -106,7 +109,7 @@ class Policy:
             allowed.append(words)
             logprob.append(value)
             more = constraint.accept(token)
-        return Turn(tuple(prompt), tuple(reply), tuple(allowed), tuple(logprob))
+        return Turn(tuple(prompt), tuple(reply), tuple(allowed), tuple(logprob), sure=self.sure)
 
     def _sample(self, ids: Sequence[int], rows: NDArray[np.int64] | None, generator: np.random.Generator) -> tuple[int, float]:
         """A token after `ids`, of all or of those in `rows`, and its log-probability, by inversion of the cumulative distribution."""

@@ -57,6 +57,7 @@ class Settings:
     norm: float = 1.0  # the gradient is scaled down to, of the LoRA and of the value head
     temperature: float = 1.0
     longest: int = 160  # tokens of a reply
+    sure: float = 1.0  # a token taken with at least this probability counts as forced: turns of such tokens cost nothing
     discount: float = 1.0  # a token
     decay: float = 0.95  # lambda of the advantage estimate
     clip: float = 0.2  # the ratio's distance from 1 that still counts
@@ -119,7 +120,7 @@ def optimise(settings: Settings, environment: Environment, model: Any, start: Pa
         clock, row, seconds = Clock(), {}, {}
 
         # Sample: the policy plays.
-        policy = Policy(learner.reader(), settings.temperature, settings.longest)
+        policy = Policy(learner.reader(), settings.temperature, settings.longest, settings.sure)
         learner.rate(max(0.0, 1 - state.update / settings.updates))
         try:
             seeds = np.random.SeedSequence([settings.seed, state.update]).generate_state(settings.episodes).tolist()

@@ -403,6 +403,7 @@ def test_the_command_shows_the_table_asks_and_adopts(moho: Shell, monkeypatch: p
     monkeypatch.setattr("moho.agent.embedded.unpack", lambda: tmp_path / "base")
     monkeypatch.setattr("moho.agent.embedded.load", Table)
     monkeypatch.setattr("moho.rl.sft.fit", lambda examples, settings, out: fit(examples, Path(settings.start), out))
+    monkeypatch.setattr("moho.rl.adapter.shape", lambda folder: {})  # the adapters here are tables
     monkeypatch.setattr(loop, "Writer", lambda seed, held_out=False: type("W", (), {"examples": lambda self, count: made(seed, count, held_out)})())
     old = bytes_in_use()
     points.append(Point())

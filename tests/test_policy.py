@@ -11,7 +11,7 @@ import torch
 
 from moho.agent import decision
 from moho.agent.embedded import packaged
-from moho.rl.policy import Constraint, Grammar, Policy, Words, count, only, pack, unpack
+from moho.rl.policy import Constraint, Grammar, Policy, Turn, Words, count, only, pack, unpack
 
 LETTERS = ["<stop>", "a", "b", "c", "d", "e", "f", "g", "ef", "fg", "ab", "de"]
 
@@ -118,3 +118,10 @@ def test_cold_sampling_is_the_agents_decoding(request_: str) -> None:
     turn = policy.reply(decider.ids(decision.prompt(situation)), constraint, np.random.default_rng(0))
     assert decider.text(turn.reply) == decider.decide(situation)
     assert len(turn.own) < len(turn.reply)
+
+
+def test_what_the_policy_is_sure_of_is_not_its_own() -> None:
+    words = pack([1, 2], len(LETTERS))
+    turn = Turn((3,), (1, 2, 1), (words, words, only(1, len(LETTERS))), (np.log(0.995), np.log(0.4), 0.0), sure=0.99)
+    assert turn.own == [1]
+    assert Turn(turn.prompt, turn.reply, turn.allowed, turn.logprob).own == [0, 1]

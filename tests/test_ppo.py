@@ -529,3 +529,14 @@ def test_what_samples_in_bf16_is_what_learns() -> None:
     after, scored = learner.reader().after([1, 2, 9]), Checkpoint(learner.model).after([1, 2, 9])
     assert type(learner.reader()).__name__ == "Llama"
     assert float((after - before).abs().max()) > 10 * float((after - scored).abs().max())
+
+
+def test_an_adapter_says_in_which_shape_to_go_on(tmp_path: Path) -> None:
+    settings = replace(SMALL, rank=4, alpha=8, layers=(1, 2))
+    learner = Learner(micro(), settings)
+    sft.keep(learner.model, tmp_path, {"rank": 4, "alpha": 8})
+    assert adapters.shape(tmp_path) == {"rank": 4, "alpha": 8, "layers": (1, 2)}
+    card = json.loads((tmp_path / "adapter.json").read_text())
+    (tmp_path / "adapter.json").write_text(json.dumps(card | {"rank": 6}))
+    with pytest.raises(DataError, match="ranks"):
+        adapters.shape(tmp_path)
