@@ -536,7 +536,8 @@ class Writer(Pen):
         if not one.turn.steps:
             return self.settle(Example(situation, "refuse()", "refuse", ""))
         keys = []
-        for key in dict.fromkeys([*one.answer, *one.beliefs]):
+        headline = [f"{len(dones)}.{key}" for key in list(dones[-1].facts)[:3]]  # where nothing in particular was asked for
+        for key in dict.fromkeys([*one.answer, *one.beliefs] or headline):
             number, _, fact = key.partition(".")
             if fact not in dones[int(number) - 1].facts:
                 self.why = f"step {number} has no fact {fact}; it has {', '.join(dones[int(number) - 1].facts)}"
@@ -639,10 +640,10 @@ class Writer(Pen):
 
 
 SHARES = {
-    "single": 30,
+    "single": 50,
     "ask": 12,
     "which": 6,
-    "stated": 12,
+    "stated": 20,
     "asked": 14,
     "asked_two": 8,
     "asked_then": 10,
@@ -650,7 +651,7 @@ SHARES = {
     "implied": 9,
     "stated_and": 7,
     "correct": 6,
-    "chain": 26,
+    "chain": 20,
     "follow": 9,
     "given": 5,
     "lacking": 3,

@@ -208,7 +208,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from moho.rl.choosing import ChoosingForCausalLM
+    from moho.rl.choosing import ChoosingForCausalLM, lean
 
     torch.set_num_threads(settings.threads)
     torch.manual_seed(settings.seed)
@@ -290,6 +290,7 @@ def fit(examples: Sequence[Example], settings: Settings, out: Path, more: dict[s
     )  # fmt: skip
     if trainer.is_fsdp_enabled and not trainer.accelerator.is_fsdp2:
         raise DataError("E_UNSUPPORTED", "adapters are trained under FSDP 2 only", "`fsdp_version: 2`, as in `rl/fsdp.yaml`.")
+    lean(trainer.model)
     if settings.start:
         resume(trainer.model, Path(settings.start))
     trainer.train()
