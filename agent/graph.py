@@ -177,7 +177,9 @@ class Agent:
         entries = self._entries(state)
         kinds = {name: entry.kind for name, entry in entries.items()}
         request = _request(state)
-        used = [step.tool for step in run.steps()]
+        steps = run.steps()
+        used = [step.tool for step in steps]
+        served = [] if any(step.error for step in steps) else used
         if (reply := self._from_literature(state, run, list(entries))) is not None:
             return {"messages": [reply], "turns": state["turns"] + 1, "owed": []}
         owed, messages = state.get("owed"), state["messages"]
@@ -187,7 +189,7 @@ class Agent:
         elif again is not None and again.complete:
             offered = [again.tool]
         else:
-            offered = offer.choose(_conversation(state), kinds, [*([again.tool] if again else []), *used])
+            offered = offer.choose(_conversation(state), kinds, [*([again.tool] if again else []), *used], served=served)
         tools = [{"type": "function", "function": function} for function in [*map(_described, offered), prompts.ASK, prompts.REFUSE]]
         text = prompts.system({name: (entry.kind, entry.line) for name, entry in entries.items()})
         system = SystemMessage(text, additional_kwargs={"catalogue": kinds})

@@ -27,6 +27,7 @@ MANY = 7  # tools a small model is offered
 FRESH = 5  # of them at least that no step has used
 CERTAIN, APART = 0.65, 0.2  # cosine from which a tool is offered alone, and by which all others have to be farther
 CLEAR = 0.05  # by which a tool whose data are missing has to be nearer than all others to be offered
+BESIDE = 0.05  # by which a tool may be farther from a part of a request than one that has served it, and still be meant
 NEAR = 0.4  # cosine between a clause and the tool it asks for
 UNPHRASED = 0.1  # added to the cosine of a tool that brings no phrasings: one that brings dozens has a near one among them sooner
 RARE = 2  # tools that may share a word by which one of them is meant, however far its phrases are
@@ -39,12 +40,15 @@ _WORD = re.compile(r"[a-z][a-z-]*[a-z]", re.I)
 _UNITS = frozenset(("hz", "ms", "km", "sec", "seconds", "metres", "degrees", "nt", "mgal"))
 
 
-def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY, leaving: Collection[str] = ()) -> list[str]:
+def choose(
+    request: str, kinds: Mapping[str, str], used: Sequence[str] = (), many: int = MANY, leaving: Collection[str] = (), served: Collection[str] = ()
+) -> list[str]:
     """Names of tools for a request, nearest first: those whose data are there, and one of which they are missing where it is clearly the nearest.
 
     In place of a tool whose data are missing stands the one that makes them of what is there (picks of seismograms). Where none does, it
     stays on offer so that the refusal can say what is missing, unless the request names data of which it takes none; tools used
-    already stay, too. `leaving`: phrasings that do not count, for a request that was made of them.
+    already stay, too. `leaving`: phrasings that do not count, for a request that was made of them. `served`: tools whose steps succeeded, all
+    of them so far: others are offered only where a part of the request is nearer to them, or nearly so.
     """
     spoken = {kind for name, kind in kinds.items() if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", clauses(request)[0], re.I)}
     for name in sorted(kinds, key=len, reverse=True):
@@ -66,7 +70,18 @@ def choose(request: str, kinds: Mapping[str, str], used: Sequence[str] = (), man
         return open_[:1]
     firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
     chosen = [*used, *open_[:2], *firsts, *(name for name in open_ if name in named), *open_]
-    return sorted(list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)], key=ranked.index)
+    offered = list(dict.fromkeys(chosen))[: max(many, len(set(used)) + FRESH)]
+    if served:
+        offered = [name for name in offered if name in used or _wanted_beside(name, served, request, frozenset(leaving))]
+    return sorted(offered, key=ranked.index)
+
+
+def _wanted_beside(name: str, served: Collection[str], request: str, leaving: frozenset[str]) -> bool:
+    """Whether a part of the request is as near to this tool as to those that have served it."""
+    parts = clauses(request)
+    names, near = _nearness(tuple(parts), leaving)
+    done = near[[names.index(one) for one in served]].max(axis=0)
+    return bool((near[names.index(name)] + BESIDE > done)[1 if len(parts) > 1 else 0 :].any())
 
 
 def _apart(open_: Sequence[str], request: str, leaving: frozenset[str]) -> bool:

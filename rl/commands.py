@@ -246,7 +246,6 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
         wrong = {id(c.situation): c.reply for c in found.corrections}
         return reinforcing.train(settings, loop.Corrected(examples, decider, DecisionEnvironment(decider), wrong), start, out)
 
-    chosen = models.in_use()
     tokenizer = sha256((unpack() / "tokenizer.json").read_bytes()).hexdigest()
     made = loop.improve(
         found,

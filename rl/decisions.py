@@ -53,7 +53,8 @@ def decided(project: Project, run: Run) -> list[Decided]:
         catalogue = known | _made(before[start:])
         if line:
             said = "\n".join(str(m.content) for m in before if isinstance(m, HumanMessage))
-            offered = offer.choose(said, catalogue, used)
+            failed = any("error" in json.loads(str(m.content)) for m in before[start:] if isinstance(m, ToolMessage))
+            offered = offer.choose(said, catalogue, used, served=[] if failed else used)
             name = line.partition("(")[0]
             if name in load_tools() and name not in offered:
                 offered = [*offered, name]

@@ -51,7 +51,8 @@ class Pen:
         """With the tools that would be offered, the right one among them; None where the reply is not one of the grammar."""
         situation = example.situation
         used = [done.call.partition("(")[0] for done in situation.done]
-        offered = offer.choose(situation.text, situation.catalogue, used, leaving=self._forms)
+        served = [] if any(done.error for done in situation.done) else used
+        offered = offer.choose(situation.text, situation.catalogue, used, leaving=self._forms, served=served)
         tool = example.reply.partition("(")[0]
         if tool in self.tools and tool not in offered:  # where the nearness fails, the model still has to be shown the right one
             offered.insert(self.random.randrange(len(offered) + 1), tool)

@@ -51,7 +51,7 @@ def made_project(folder: Path, *, well: bool = False) -> Project:
     return project
 
 
-def quick_choice(request: str, kinds: Any, used: Any = (), many: int = 8) -> list[str]:
+def quick_choice(request: str, kinds: Any, used: Any = (), many: int = 8, **others: Any) -> list[str]:
     """In place of the sentence encoder, which takes seconds to load: the tools that fit the data, in order."""
     held = set(kinds.values())
     return sorted(name for name, tool in load_tools().items() if offer.fits(tool, held))[:many]
