@@ -20,13 +20,13 @@ class _Adapted(torch.autograd.Function):
     """x W' + (x A') B' as one operation, whose backward keeps no copy of what the two parts make."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         low = x @ a.t()
         ctx.save_for_backward(x, weight, a, b, low)
         return torch.addmm(x @ weight.t(), low, b.t())
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight, a, b, low = ctx.saved_tensors
         back = grad @ b  # (token, rank)
         return torch.addmm(grad @ weight, back, a) if ctx.needs_input_grad[0] else None, None, back.t() @ x, grad.t() @ low
