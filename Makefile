@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs bench evaluate train clean
+.PHONY: demo test check docs bench evaluate figures recording train clean
 
 demo: .venv/installed  ## five requests in words on made and real data, with the embedded model
 	$(BIN)/python -m moho.agent.demo
@@ -29,8 +29,15 @@ evaluate: .venv/installed  ## scores on questions to the handbook, and on the he
 	$(BIN)/moho evaluate retrieval tests/questions/dev.jsonl tests/questions/test.jsonl tests/questions/declined-test.jsonl
 	for model in embedded:base embedded perfect; do $(BIN)/moho evaluate requests tests/requests/test.jsonl --model $$model --plays 1 --no-show; done
 
-train: .venv/installed  ## the adapter that ships, made again (an hour on two cores)
+figures: .venv/installed  ## every figure of the adapter's card, beside what the card says
+	$(BIN)/moho evaluate figures
+
+recording: .venv/installed  ## docs/corrections.md: ten corrections, what is learned from them, and the same requests again
+	$(BIN)/python docs/record_corrections.py
+
+train: .venv/installed  ## an adapter from nothing: an hour of supervision, then reinforced (what ships had five stages more, see its card)
 	$(BIN)/moho train sft --out trained/embedded
+	$(BIN)/moho train ppo --start trained/embedded --out trained/ppo
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -188,6 +188,7 @@ def ppo(
     out: Out = Path("trained/ppo"),
     seed: Seed = None,
     minutes: Minutes = None,
+    start: Annotated[Path | None, typer.Option("--start", help="Folder of the adapter to begin with; the one in use by default.")] = None,
     feedback: Annotated[bool, typer.Option("--feedback", help="Learn from what people said; adopt what is better.")] = False,
     algorithm: Annotated[
         str | None, typer.Option("--algorithm", help="ppo | grpo (single decisions, no value head); with --feedback sft (for few corrections) | ppo")
@@ -210,14 +211,14 @@ def ppo(
     if feedback:
         learn(algorithm, settings, minutes, decisions, yes)
         return
-    chosen = models.in_use()
-    start = chosen.folder if chosen else None
+    decider, chosen = embedded(str(start or "")), models.in_use()
+    start = start or (chosen.folder if chosen else None)
     if algorithm == "grpo":
         from moho.rl import grpo
 
-        card = grpo.train(settings, grpo.decisions(settings, embedded()), start, out)
+        card = grpo.train(settings, grpo.decisions(settings, decider), start, out)
     else:
-        card = reinforcing.train(settings, DecisionEnvironment(embedded()), start, out)
+        card = reinforcing.train(settings, DecisionEnvironment(decider), start, out)
     print(f"{out}: {card['sha256'][:12]}")
 
 

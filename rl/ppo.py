@@ -76,7 +76,9 @@ class Settings:
 
 PRESETS = {
     "micro": Settings(updates=2, episodes=4, epochs=2, minibatches=2, minutes=5.0),
-    "tiny": Settings(),
+    "tiny": Settings(
+        updates=40, episodes=24, epochs=2, tokens=1024, layers=(20, 30), rate=1.5e-4, sure=0.99, kl_weight=0.02, kl_target=3.0, kept_rank=16
+    ),
     "base": Settings(updates=300, episodes=256, minibatches=8, tokens=4096, minutes=600.0),
 }
 

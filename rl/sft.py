@@ -55,7 +55,7 @@ class Settings:
     seed: int = 7
     rank: int = 16  # of the LoRA
     alpha: int = 32
-    layers: tuple[int, int] = (16, 30)  # first and one past the last layer that is adapted: the lower ones cost time and gain little
+    layers: tuple[int, int] = (0, 30)  # first and one past the last layer that is adapted
     rate: float = 8e-4  # peak of the learning rate
     together: int = 8  # decisions at most that share a list of tools in one sequence
     longest: int = 1024  # tokens of a sequence
@@ -67,7 +67,7 @@ class Settings:
     start: str = ""  # folder of an adapter to go on from, "" for a fresh one
 
 
-PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=40000, batch=16, layers=(0, 30), minutes=10.0)}
+PRESETS = {"tiny": Settings(), "micro": Settings(examples=64, minutes=2.0), "base": Settings(examples=40000, batch=16, minutes=10.0)}
 
 
 def on(settings: Settings, base: str) -> Settings:

@@ -18,7 +18,7 @@ from moho.rl import adapter, commands, grpo, ppo, reward, sft
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOHO_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(models, "SHIPPED_AT", tmp_path / "shipped")
-    monkeypatch.setattr("moho.agent.embedded.embedded", lambda: "decider")
+    monkeypatch.setattr("moho.agent.embedded.embedded", lambda variant="": "decider")
 
 
 def told(*words: str) -> Any:
@@ -43,7 +43,7 @@ def test_a_base_comes_with_its_share_of_the_layers(tmp_path: Path, monkeypatch: 
     shown = told("sft", "--preset", "micro", "--base", str(base), "--seed", "3", "--minutes", "0.5", "--out", "there")
     assert shown.exit_code == 0, shown.output
     settings, out, _ = calls[0]
-    assert (settings.base, settings.layers, settings.seed, settings.minutes, settings.examples) == (str(base), (1, 2), 3, 0.5, 64)
+    assert (settings.base, settings.layers, settings.seed, settings.minutes, settings.examples) == (str(base), (0, 2), 3, 0.5, 64)
     assert out == Path("there")
     assert "there: 1 steps" in shown.output
 
@@ -97,7 +97,9 @@ def test_a_preset_that_is_none_is_refused_everywhere(command: str) -> None:
 
 
 def test_all_trainers_ask_for_the_same_lora_and_run_alike(tmp_path: Path) -> None:
-    mine, theirs, judge = adapter.lora(sft.Settings()), adapter.lora(ppo.Settings()), adapter.lora(reward.Settings(), "SEQ_CLS")
+    layers = (16, 30)
+    mine, theirs = adapter.lora(sft.Settings(layers=layers)), adapter.lora(ppo.Settings(layers=layers))
+    judge = adapter.lora(reward.Settings(layers=layers), "SEQ_CLS")
     assert mine == theirs
     assert {**judge.to_dict(), "task_type": None} == {**mine.to_dict(), "task_type": None}
     alike = [adapter.arguments(settings, tmp_path) for settings in (sft.Settings(rate=1.0), ppo.Settings(rate=1.0), reward.Settings(rate=1.0))]
