@@ -152,7 +152,8 @@ def grammar(situation: Situation) -> str:
         premise = f' ("!=" {_choice(rules, "premise", said)})?' if said else ""
         rules["answer"] = f'"answer(" {_once(rules, "from", [f"{_literal(key)}{premise}" for key in keys])} ")"'
         starts.append("answer")
-    starts.append('"refuse()"')
+    else:  # what was measured is said, whatever else could not be done
+        starts.append('"refuse()"')
     return f"root ::= {' | '.join(starts)}\n" + "\n".join(f"{name} ::= {body}" for name, body in rules.items())
 
 

@@ -21,7 +21,6 @@ SITUATION = Situation(
 RIGHT = [
     'bandpass(line="line 12", low="5 Hz", high="60 Hz")',
     'bandpass(line=?, low="5 Hz", high="60 Hz")',
-    "refuse()",
     "answer(1.traces)",
     'answer(1.traces!="5 Hz")',
     'detect_associate(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
@@ -43,6 +42,7 @@ WRONG = [
     'filter_waveforms(waveforms="w1, w2", low="5 Hz", high="60 Hz")',
     'filter_waveforms(waveforms=?)',  # leaves out what was given
     'filter_waveforms(waveforms="w1", low="5 Hz", high="60 Hz")',  # or w2? nobody said
+    "refuse()",  # what was measured is said
     "refuse(1)",
     "Sure! refuse()",
     'bandpass(line="line 12", low="1,500 m/s", high="60 Hz")',
@@ -57,6 +57,12 @@ def accepts(line: str, situation: Situation = SITUATION) -> bool:
     compiled = xgrammar.GrammarCompiler(vocabulary, max_threads=1).compile_grammar(grammar(situation))
     matcher = xgrammar.GrammarMatcher(compiled)
     return all(matcher.accept_token(byte) for byte in line.encode()) and matcher.accept_token(256)
+
+
+def test_where_nothing_was_measured_a_request_can_be_refused() -> None:
+    assert accepts("refuse()", Situation("an invoice", {"line 12": "Seismic"}, ["bandpass"]))
+    failed = Done(1, 'segy_inspect(data="line 12")', error="it is damaged")
+    assert accepts("refuse()", Situation("an invoice", {"line 12": "Seismic"}, ["bandpass"], [failed]))
 
 
 @pytest.mark.parametrize("line", RIGHT)
