@@ -64,8 +64,11 @@ def choose(
             open_.append(name)
         elif position < 2 and (made := maker(tools[name], held)):
             open_.append(made)
-        elif position < 2 and near[name] > best + CLEAR and (not spoken or any(a.takes(kind) for a in tools[name].arguments for kind in spoken)):
+        elif position < 2 and near[name] > best + CLEAR and (not spoken or _works_on(tools[name], spoken)):
             open_.append(name)
+    if spoken and not used:  # who names data wants them worked on
+        named_for = [name for name in open_ if _works_on(tools[name], spoken)]
+        open_ = named_for if any(a.is_data for name in named_for for a in tools[name].arguments) else open_
     if not used and open_ and near[open_[0]] >= CERTAIN and _apart(open_, request, frozenset(leaving)):
         return open_[:1]
     firsts = [next(name for name in order if name in open_) for order in _by_clause(request, frozenset(leaving))]
@@ -82,6 +85,11 @@ def _wanted_beside(name: str, served: Collection[str], request: str, leaving: fr
     names, near = _nearness(tuple(parts), leaving)
     done = near[[names.index(one) for one in served]].max(axis=0)
     return bool((near[names.index(name)] + BESIDE > done)[1 if len(parts) > 1 else 0 :].any())
+
+
+def _works_on(tool: Tool, kinds: Collection[str]) -> bool:
+    """Whether a tool takes data of one of these classes, or requires none."""
+    return any(a.takes(kind) for a in tool.arguments for kind in kinds) or not any(a.is_data and a.required for a in tool.arguments)
 
 
 def _apart(open_: Sequence[str], request: str, leaving: frozenset[str]) -> bool:
