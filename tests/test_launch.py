@@ -27,5 +27,5 @@ def test_accelerate_starts_the_command_on_a_cpu(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     card = json.loads((tmp_path / "out" / "adapter.json").read_text())
     assert (card["base"], card["steps"]) == (str(base.resolve()), 1)
-    assert card["settings"]["layers"] == [1, 2]
+    assert card["settings"]["layers"] == [0, 2]
     assert done.stdout.splitlines()[-1].startswith("out: 1 steps")
