@@ -235,4 +235,4 @@ def test_another_base_is_adapted_in_the_same_share_of_its_layers(made: Path) -> 
     assert sft.on(sft.PRESETS["base"], str(made)).layers == (0, 2)
     assert sft.on(sft.Settings(layers=(16, 30)), str(made)).layers == (1, 2)
     with pytest.raises(DataError, match="16 to 30 are to be adapted"):
-        sft.fit(EXAMPLES[:1], sft.Settings(base=str(made)), made / "out")
+        sft.fit(EXAMPLES[:1], sft.Settings(base=str(made), layers=(16, 30)), made / "out")
