@@ -13,7 +13,7 @@ import fcntl
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -171,9 +171,10 @@ class Outside:
         generation, ids, batches, _ = self.library.stream(5_000)
         state = _State(generation, len(ids), f"moho_{uuid4().hex[:12]}", int(ids[-1]) if len(ids) else None)
         self._store = None
-        for rows in batches:
-            with self._answering():
-                self._of(state).add(_bare(rows))
+        with closing(batches):  # where the store fails, its connection is closed here and not by whichever thread collects it
+            for rows in batches:
+                with self._answering():
+                    self._of(state).add(_bare(rows))
         self._point(state)
         return state
 

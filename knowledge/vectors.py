@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import file_digest
@@ -168,7 +169,8 @@ class Vectors:
         generation, ids, batches, papers = self.library.stream(TOGETHER)
         if not len(ids):
             return _State(generation)
-        rows = Rows.gathered(len(ids), batches)
+        with closing(batches):
+            rows = Rows.gathered(len(ids), batches)
         index = _trained(rows) if len(rows) >= LARGE else _flat(rows.vectors.shape[1])
         for start in range(0, len(rows), TOGETHER):
             part = slice(start, start + TOGETHER)

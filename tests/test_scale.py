@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,6 +254,25 @@ def test_a_store_that_does_not_answer(library: Library) -> None:
     with pytest.raises(DataError, match=r"qdrant:https://127.0.0.1:9 does not answer") as caught:
         scale.nearest(library, "qdrant:https://key@127.0.0.1:9").search(unit(1), 1)
     assert "key" not in str(caught.value)
+    scale._client.cache_clear()
+
+
+def test_a_store_that_fails_leaves_no_reader_behind(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who collects the error later may be another thread, which must not close this one's connection."""
+    keep(library, "a", 1)
+    read: list[Any] = []
+    stream = library.stream
+
+    def noted(many: int) -> Any:
+        found = stream(many)
+        read.append(found[2])
+        return found
+
+    monkeypatch.setattr(library, "stream", noted)
+    with pytest.raises(DataError) as caught:
+        scale.nearest(library, "qdrant:https://key@127.0.0.1:9").search(unit(1), 1)
+    assert caught.value.code
+    assert [inspect.getgeneratorstate(one) for one in read] == [inspect.GEN_CLOSED]
     scale._client.cache_clear()
 
 
