@@ -241,7 +241,6 @@ def merge(model: Any, adapter: Path) -> None:
 
     DataError when the checksum is another, or the base: the embedded model is told by its name, any other by its weights.
     """
-    import torch
     from safetensors.torch import load_file
 
     card = models.read(adapter)
@@ -252,13 +251,17 @@ def merge(model: Any, adapter: Path) -> None:
         models.suited(card, adapter.name)
     elif card["base_weights"] != fingerprint(model):
         raise DataError("E_UNSUPPORTED", f"the adapter {adapter.name!r} is for other weights than these, those of {card['base']}", models.ELSEWHERE)
-    tensors = load_file(weights)
-    scale = card["alpha"] / card["rank"]
-    named = _named(model)
+    add(_named(model), load_file(weights), card["alpha"] / card["rank"])
+
+
+def add(named: Mapping[str, Any], matrices: Mapping[str, Any], scale: float) -> None:
+    """Add the products B A of a LoRA's matrices, by their modules' names, in place to the weights of these modules; other tensors are left."""
+    import torch
+
     with torch.no_grad():
-        for name in sorted({key.rsplit(".lora_", 1)[0] for key in tensors}):
+        for name in sorted({key.rsplit(".lora_", 1)[0] for key in matrices if ".lora_" in key}):
             target = named[f"{name}.weight"]
-            product = tensors[f"{name}.lora_B"].float() @ tensors[f"{name}.lora_A"].float()
+            product = matrices[f"{name}.lora_B"].float() @ matrices[f"{name}.lora_A"].float()
             target.copy_((target.float() + scale * product).to(target.dtype))
 
 

@@ -215,6 +215,12 @@ def _phrases() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(owners), np.array(texts), _vectors(texts, key)
 
 
+def forget() -> None:
+    """Look at the registry again: what was read of the tools is kept, and they have changed."""
+    for kept in (_words, _common, _phrases, _nearness):
+        kept.cache_clear()
+
+
 def _vectors(texts: Sequence[str], key: str) -> np.ndarray:
     """The vectors that came with Moho, or those that were kept in its folder, or new ones."""
     from safetensors import safe_open

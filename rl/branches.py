@@ -78,6 +78,17 @@ def attend(
     return torch.cat([first, gathered.view(1, heads, new, width)], 2).transpose(1, 2), None
 
 
+def padded(sets: Sequence[Sequence[int]]) -> torch.Tensor:
+    """(choice, token) the tokens that each choice is made from, filled up with -1."""
+    widest = max(map(len, sets), default=0)
+    return torch.tensor([[*some, *[-1] * (widest - len(some))] for some in sets], dtype=torch.long).view(-1, widest)
+
+
+def among(words: torch.Tensor, hidden: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
+    """(choice, token) logits, in float32, of the `allowed` of `words` (vocabulary, width) after (choice, width) states; anything where it is -1."""
+    return (words[allowed.clamp_min(0)] @ hidden[:, :, None])[..., 0].float()
+
+
 def register() -> str:
     """Make the attention known to transformers; its name."""
     from transformers import AttentionInterface

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
-from moho.rl.branches import branches, register
+from moho.rl.branches import among, branches, register
 from moho.rl.sft import IGNORED
 
 
@@ -60,8 +60,8 @@ class Head(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.empty(vocabulary, width))
 
     def forward(self, hidden: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-        """(choice, word, 1) of (choice, width) hidden states and the numbers of (choice, word)."""
-        return self.weight[words] @ hidden[:, :, None]
+        """(choice, word) logits of (choice, width) hidden states and the numbers of (choice, word)."""
+        return among(self.weight, hidden, words)
 
 
 class ChoosingForCausalLM(LlamaForCausalLM):
@@ -76,4 +76,4 @@ class ChoosingForCausalLM(LlamaForCausalLM):
         """(choice, token) logits, in float32, of what is `allowed` in place of each label that is not ignored."""
         kwargs |= {"branches": branches(branch[0].tolist(), branch.device), "use_cache": False}
         hidden = self.model(*args, **kwargs).last_hidden_state  # (1, token, width)
-        return self.lm_head(hidden[:, :-1][labels[:, 1:] != IGNORED], allowed.clamp_min(0))[..., 0].float()
+        return self.lm_head(hidden[:, :-1][labels[:, 1:] != IGNORED], allowed)

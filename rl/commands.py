@@ -401,13 +401,14 @@ def figures(
     """Play all figures of an adapter's card again and set them beside what it says; from a checkout, a quarter of an hour."""
     import json
 
-    from moho.agent.embedded import ADAPTER
+    from moho.agent import models
     from moho.errors import DataError
     from moho.rl import figures as scoring
 
-    folder = ADAPTER if model == "embedded" else Path(model.partition(":")[2])
+    chosen = models.in_use() if model == "embedded" else None
+    folder = chosen.folder if chosen else Path(model.partition(":")[2])
     if write and model == "embedded":
-        raise DataError("E_UNSUPPORTED", "the card of the adapter that ships is not rewritten in place", "Name its folder: --model embedded:FOLDER")
+        raise DataError("E_UNSUPPORTED", "the card of the adapter in use is not rewritten in place", "Name its folder: --model embedded:FOLDER")
     found = scoring.measure(model, lambda line: print(line, file=sys.stderr))
     path = folder / "adapter.json"
     said = json.loads(path.read_text(encoding="utf-8")).get("scores", {}) if path.exists() else {}

@@ -15,7 +15,7 @@ from moho.agent.registry import load_tools
 from moho.agent.voices import asks, phrasings
 from moho.rl.aliases import aliases
 from moho.rl.decisions import to_json
-from moho.rl.instructions import Example, card, contaminated
+from moho.rl.instructions import Example, card, uncontaminated
 from moho.rl.pen import HELD_OUT
 from moho.rl.written import written
 
@@ -35,17 +35,13 @@ KINDS = {
 def write(examples: Iterable[Example], out: Path, held_out: Sequence[str], seed: int) -> dict[str, Any]:
     """Write `examples.jsonl` and `card.md` into `out`; the counts. What shares eight words in a row with a held-out request is left out."""
     out.mkdir(parents=True, exist_ok=True)
-    kept: list[Example] = []
-    removed = 0
+    drawn = list(examples)
+    kept = uncontaminated(drawn, held_out)
     with (out / "examples.jsonl").open("w", encoding="utf-8") as file:
-        for example in examples:
-            if contaminated([example], held_out):
-                removed += 1
-                continue
-            kept.append(example)
+        for example in kept:
             row = {"kind": example.kind, "tool": example.tool, "messages": decision.prompt(example.situation), "reply": example.reply}
             file.write(json.dumps(row | {"situation": to_json(example.situation)}, ensure_ascii=False) + "\n")
-    counts = card(kept) | {"seed": seed, "removed_as_contaminated": removed, "requests": len({e.situation.request for e in kept})}
+    counts = card(kept) | {"seed": seed, "removed_as_contaminated": len(drawn) - len(kept), "requests": len({e.situation.request for e in kept})}
     (out / "card.md").write_text("\n".join(_page(counts)) + "\n", encoding="utf-8")
     return counts
 

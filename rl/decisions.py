@@ -53,7 +53,7 @@ def decided(project: Project, run: Run) -> list[Decided]:
         catalogue = known | _made(before[start:])
         if line:
             said = "\n".join(str(m.content) for m in before if isinstance(m, HumanMessage))
-            failed = any("error" in json.loads(str(m.content)) for m in before[start:] if isinstance(m, ToolMessage))
+            failed = any(isinstance(m, ToolMessage) and m.status == "error" for m in before[start:])
             offered = offer.choose(said, catalogue, used, served=[] if failed else used)
             name = line.partition("(")[0]
             if name in load_tools() and name not in offered:

@@ -518,13 +518,13 @@ class Writer(Pen):
         shown = dict(named)
         before, earlier = one.earlier, []
         if before is not None:
-            first = self._steps(before, "e", before.say, letters, said, shown)
+            first = self._steps(before, "e", letters, said, shown)
             if first is None:
                 return None
             text, dones = first
             self._before = dones
             earlier = [(text, "; ".join(done.call for done in dones))]
-        done = self._steps(one.turn, "", one.turn.say, letters, said, shown, upto=upto)
+        done = self._steps(one.turn, "", letters, said, shown, upto=upto)
         if done is None:
             return None
         text, dones = done
@@ -548,13 +548,13 @@ class Writer(Pen):
         return self.settle(Example(situation, decision.write_answer(keys), "correct" if one.beliefs else "answer", one.turn.steps[-1][0]))
 
     def _steps(
-        self, turn: Turn, mark: str, say: str, letters: dict[str, str], said: Mapping[str, str], shown: dict[str, str], upto: int | None = None
+        self, turn: Turn, mark: str, letters: dict[str, str], said: Mapping[str, str], shown: dict[str, str], upto: int | None = None
     ) -> tuple[str, list[decision.Done]] | None:
         """The text of a turn and its steps. What the first `upto` made is added to `shown`, and to `letters` by their numbers."""
         slots: dict[str, str] = {}
         for number, (name, _) in enumerate(turn.steps, 1):
-            tool = self.tools.get(name) or load_tools()[name]
-            wanted = [a for a in tool.arguments if f"{{{mark}{number}.{a.name}}}" in say]
+            tool = load_tools()[name]
+            wanted = [a for a in tool.arguments if f"{{{mark}{number}.{a.name}}}" in turn.say]
             values = {a.name: self._list(a) if a.many else self._number(a) for a in wanted if a.unit is not None}
             free = {a.name: FREE.get(f"{name}.{a.name}") or FREE.get(a.name) or ("",) for a in wanted if a.unit is None}
             values = self._ordered(values) | {key: self.random.choice(words) for key, words in free.items()}
@@ -563,7 +563,7 @@ class Writer(Pen):
         kinds = dict(shown)
         names = dict(letters)
         for number, (name, arguments) in enumerate(turn.steps, 1):
-            tool = self.tools.get(name) or load_tools()[name]
+            tool = load_tools()[name]
             data = next((arguments[a.name] for a in tool.arguments if a.is_data and a.name in arguments), "")
             on = kinds.get(names.get(str(data[0] if isinstance(data, list) else data), ""), "")
             facts.append((facts_of(name, on, self.random) if name in harvest() else None) or {})
@@ -571,9 +571,9 @@ class Writer(Pen):
             if made_kind_of(name):
                 names[f"{mark}{number}"] = result
                 kinds[result] = made_kind_of(name)
-        text = say
+        text = turn.say
         believed: dict[str, float] = {}
-        for whole, asked, step, key, letter in ((m[0], *m.groups()) for m in SLOT.finditer(say)):
+        for whole, asked, step, key, letter in ((m[0], *m.groups()) for m in SLOT.finditer(turn.say)):
             if letter:
                 text = text.replace(whole, said[letter])
             elif asked:
@@ -599,7 +599,7 @@ class Writer(Pen):
             self._believed[key] = stood
         dones: list[decision.Done] = []
         for number, (name, arguments) in enumerate(turn.steps, 1):
-            tool = self.tools.get(name) or load_tools()[name]
+            tool = load_tools()[name]
             chosen: dict[str, Any] = {}
             for argument in tool.arguments:
                 said_of = arguments.get(argument.name)
@@ -680,6 +680,12 @@ def _number(written: str, unit: str) -> float:
 def card(examples: Sequence[Example]) -> dict[str, Any]:
     """Counts by kind and tool, for the data card."""
     return {"examples": len(examples), "kinds": dict(Counter(e.kind for e in examples)), "tools": dict(Counter(e.tool for e in examples))}
+
+
+def uncontaminated(examples: Sequence[Example], requests: Sequence[str]) -> list[Example]:
+    """The examples that share no run of words with a request of an evaluation."""
+    shared = contaminated(examples, requests)
+    return [example for example in examples if not contaminated([example], shared)] if shared else list(examples)
 
 
 def contaminated(examples: Sequence[Example], requests: Sequence[str], longest: int = 8) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moho import store
-from moho.agent.embedded import Checkpoint, Reader
+from moho.agent.embedded import Checkpoint, Reader, add
 from moho.errors import DataError
 from moho.knowledge.minilm import native
 from moho.rl.adapter import lora, short
@@ -70,10 +70,11 @@ class Learner:
         """At each own token, the log-probabilities of its choices, (own, token), and the value, (own,)."""
         import torch
 
+        from moho.rl.branches import among
+
         out = self.upper(inputs_embeds=row.hidden, attention_mask=row.mask, position_ids=row.positions, use_cache=False)
         hidden = out.last_hidden_state[0, row.states]  # (own, width)
-        words = self.model.get_base_model().lm_head.weight[row.choices.clamp_min(0)]  # (own, token, width)
-        logits = (words @ hidden[:, :, None])[..., 0].float() / self.settings.temperature
+        logits = among(self.model.get_base_model().lm_head.weight, hidden, row.choices) / self.settings.temperature
         logits = logits.masked_fill(row.choices < 0, NEVER)
         plain = torch.nn.functional.rms_norm(hidden.float(), hidden.shape[-1:])
         return logits.log_softmax(-1), self.critic(plain)[:, 0]
@@ -88,10 +89,8 @@ class Learner:
         if self.model.device.type != "cpu" or base.dtype != torch.bfloat16 or not native():
             return Checkpoint(self.model)
         weights = {short(name).replace(".base_layer", ""): value.detach() for name, value in base.state_dict().items() if ".lora_" not in name}
-        scale = self.settings.alpha / self.settings.rank
-        for name in {name.rpartition(".")[0] for name in self.matrices}:
-            added = self.matrices[f"{name}.lora_B"].detach().float() @ self.matrices[f"{name}.lora_A"].detach().float()
-            weights[f"{name}.weight"] = (weights[f"{name}.weight"].float() + scale * added).bfloat16()
+        weights |= {name: weights[name].clone() for name in (f"{one.rpartition('.')[0]}.weight" for one in self.matrices)}
+        add(weights, self.matrices, self.settings.alpha / self.settings.rank)
         return Llama(weights, base.config.to_dict())
 
     def rate(self, share: float) -> None:
@@ -203,15 +202,15 @@ def lay_out(learner: Learner, turns: Sequence[Turn], most: int) -> list[Row]:
 def _row(learner: Learner, turns: Sequence[Turn], begin: int) -> Row:
     import torch
 
+    from moho.rl.branches import padded
+
     tokens, depth, sees, paths = tree([[*turn.prompt, *turn.reply[: turn.own[-1]]] for turn in turns])
     model = learner.model.get_base_model()
     size = model.config.vocab_size
     own = [(turn, path, i) for turn, path in zip(turns, paths, strict=True) for i in turn.own]
     sets = [np.arange(size) if words is None else np.flatnonzero(unpack(words, size)) for words in (turn.allowed[i] for turn, _, i in own)]
-    choices = np.full((len(own), max(map(len, sets))), -1)
-    for some, row in zip(sets, choices, strict=True):
-        row[: len(some)] = some
-    taken = np.array([turn.reply[i] for turn, _, i in own])
+    choices = padded([some.tolist() for some in sets])
+    taken = torch.tensor([turn.reply[i] for turn, _, i in own])
     positions = torch.tensor([depth], device=model.device)
     mask = torch.zeros(sees.shape, dtype=model.dtype).masked_fill(~torch.from_numpy(sees), -math.inf)[None, None].to(model.device)
     with torch.no_grad():
@@ -221,7 +220,7 @@ def _row(learner: Learner, turns: Sequence[Turn], begin: int) -> Row:
         mask=mask,
         hidden=below.last_hidden_state,
         states=torch.tensor([path[len(turn.prompt) + i - 1] for turn, path, i in own], device=model.device),
-        choices=torch.from_numpy(choices).to(model.device),
-        actions=torch.from_numpy((choices == taken[:, None]).argmax(1)).to(model.device),
+        choices=choices.to(model.device),
+        actions=(choices == taken[:, None]).int().argmax(1).to(model.device),
         span=slice(begin, begin + len(own)),
     )

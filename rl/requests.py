@@ -354,7 +354,7 @@ class Maker(Writer):
         for letter, kind in one.data.items():
             letters[letter] = next(name for name in free if self.held[name] == kind and name not in letters.values())
         said = {letter: self._spoken(name) for letter, name in letters.items()}
-        found = self._steps(one.turn, "", one.turn.say, letters, said, dict(self.held), upto=0)
+        found = self._steps(one.turn, "", letters, said, dict(self.held), upto=0)
         if found is None or any("=?" in done.call for done in found[1]):
             return None
         text, bench, listed = found[0], self._bench(), []

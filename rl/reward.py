@@ -23,7 +23,7 @@ import numpy as np
 
 from moho import store
 from moho.agent import decision, models
-from moho.agent.embedded import _quiet, compiler, merge, unpack
+from moho.agent.embedded import _quiet, add, compiler, merge, unpack
 from moho.errors import DataError
 from moho.project import versions
 from moho.rl.adapter import arguments, lora
@@ -31,7 +31,7 @@ from moho.rl.contrasts import HUMAN, MADE, Choice
 from moho.rl.sft import options
 
 WEIGHTS, CARD = "reward.safetensors", "reward.json"
-KEPT = ("input_ids", "position_ids")  # of the columns that end so, the others are for trl
+SHOWN = ("chosen_ids", "rejected_ids")  # columns that are there for trl to look at
 MOST = 4.0  # times that the weight of a pair is raised
 BINS = 10  # of a confidence, for the calibration error
 
@@ -114,10 +114,10 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The tensors of one sequence: a step takes one at a time, and an update gathers the gradients of several."""
     import torch
 
+    from moho.rl.branches import padded
+
     (row,) = rows
-    widest = max(map(len, row["allowed"]), default=0)
-    allowed = torch.tensor([[*some, *[-1] * (widest - len(some))] for some in row["allowed"]], dtype=torch.long).view(-1, widest)
-    return {key: torch.tensor(values) for key, values in row.items() if key != "allowed"} | {"allowed": allowed}
+    return {key: torch.tensor(row[key]) for key in row.keys() - {"allowed", *SHOWN}} | {"allowed": padded(row["allowed"])}
 
 
 def score(model: Any, row: dict[str, Any]) -> Any:
@@ -128,7 +128,7 @@ def score(model: Any, row: dict[str, Any]) -> Any:
     """
     import torch
 
-    from moho.rl.branches import branches
+    from moho.rl.branches import among, branches
 
     core = model.get_base_model() if hasattr(model, "get_base_model") else model
     where = branches(row["branch"].tolist(), row["branch"].device)
@@ -137,8 +137,7 @@ def score(model: Any, row: dict[str, Any]) -> Any:
     found = core.score(hidden[row["ends"]].float())[:, 0]
     if not core.config.tie_word_embeddings or not len(row["owners"]):
         return found
-    words = core.model.embed_tokens.weight[row["allowed"].clamp_min(0)]  # (choice, token, width)
-    logits = (words @ hidden[row["places"]][:, :, None])[..., 0].float().masked_fill(row["allowed"] < 0, -torch.inf)
+    logits = among(core.model.embed_tokens.weight, hidden[row["places"]], row["allowed"]).masked_fill(row["allowed"] < 0, -torch.inf)
     chosen = logits.log_softmax(1).gather(1, row["taken"][:, None])[:, 0]
     return found.index_add(0, row["owners"], chosen)
 
@@ -168,8 +167,7 @@ def train(
     for choice, weight in zip(choices, balanced(choices), strict=True):
         row = laid_out(tokenizer, grammars, choice.situation, [choice.better, *(reply for _, reply in choice.worse)])
         ids = row["input_ids"]
-        shown = {"chosen_ids": ids[: row["ends"][0] + 1], "rejected_ids": ids[: row["branch"].index(1)]}  # for trl to look at
-        rows.append(row | shown | {"weights": weight})
+        rows.append(row | dict(zip(SHOWN, (ids[: row["ends"][0] + 1], ids[: row["branch"].index(1)]), strict=True)) | {"weights": weight})
 
     class Branched(RewardTrainer):
         """Scores all branches of a choice at once."""
@@ -219,7 +217,7 @@ def train(
     trainer = Branched(
         model=model,
         args=config,
-        data_collator=lambda rows: collate([{key: value for key, value in row.items() if not key.endswith("_ids") or key in KEPT} for row in rows]),
+        data_collator=collate,
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=lora(settings, "SEQ_CLS", modules_to_save=["score"]),
@@ -293,11 +291,8 @@ def load(folder: Path, *, base: Path | None = None, start: Path | None = None) -
     tokenizer, model = _loaded(place, start)
     tensors = load_file(folder / WEIGHTS)
     named = dict(model.named_parameters())
+    add(named, tensors, card["alpha"] / card["rank"])
     with torch.no_grad():
-        for name in sorted({key.rsplit(".lora_", 1)[0] for key in tensors if ".lora_" in key}):
-            product = tensors[f"{name}.lora_B"] @ tensors[f"{name}.lora_A"]
-            target = named[f"{name}.weight"]
-            target.copy_((target.float() + card["alpha"] / card["rank"] * product).to(target.dtype))
         named["score.weight"].copy_(tensors["score"])
     return Judge(tokenizer, model, float(card["temperature"]))
 

@@ -39,7 +39,8 @@ from moho.project import versions
 from moho.rl.adapter import arguments, lora
 from moho.rl.aliases import registered, renamed
 from moho.rl.base import find, load
-from moho.rl.instructions import Example, Writer, card, contaminated
+from moho.rl.instructions import Example, Writer, card, uncontaminated
+from moho.rl.policy import unpack
 
 RENAMED = 0.5  # share of the tools of a list that are renamed, where any are
 IGNORED = -100  # label of a token that is not scored
@@ -172,7 +173,7 @@ def options(compiler: Any, situation: decision.Situation, reply: Sequence[int]) 
     found = []
     for token in reply:
         matcher.fill_next_token_bitmask(bitmask)
-        found.append(np.flatnonzero(np.unpackbits(bitmask.numpy().view(np.uint8)[0], count=size, bitorder="little")).tolist())
+        found.append(np.flatnonzero(unpack(bitmask[0].numpy(), size)).tolist())
         if not matcher.accept_token(token):
             raise ValueError(f"token {token} of a reply is not allowed in {situation.request!r}")
     return found
@@ -185,18 +186,17 @@ def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     import torch
 
+    from moho.rl.branches import padded
+
     (row,) = rows
-    widest = max(map(len, row["allowed"]), default=0)
-    allowed = torch.tensor([[*some, *[-1] * (widest - len(some))] for some in row["allowed"]])
-    return {key: torch.tensor([values]) for key, values in row.items() if key != "allowed"} | {"allowed": allowed}
+    return {key: torch.tensor([values]) for key, values in row.items() if key != "allowed"} | {"allowed": padded(row["allowed"])}
 
 
 def train(settings: Settings, out: Path, held_out: Sequence[str] = ()) -> dict[str, Any]:
     """Train an adapter on made examples into the folder `out` and return its card. `held_out`: requests no training request may resemble."""
     find(settings.base)  # before hours of work
     examples = list(Writer(settings.seed).examples(settings.examples))
-    shared = set(contaminated(examples, held_out))
-    kept = [e for e in examples if not contaminated([e], list(shared))] if shared else examples
+    kept = uncontaminated(examples, held_out)
     return fit(kept, settings, out, {"removed_as_contaminated": len(examples) - len(kept)})
 
 

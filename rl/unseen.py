@@ -74,12 +74,12 @@ def registered(folder: Path = FOLDER) -> Iterator[dict[str, Tool]]:
         raise DataError("E_FORMAT", f"{path} is no module of tools")
     try:
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        _forget()
+        offer.forget()
         yield {name: tool for name, tool in TOOLS.items() if name not in before}
     finally:
         for name in set(TOOLS) - before:
             del TOOLS[name]
-        _forget()
+        offer.forget()
 
 
 def score(
@@ -139,9 +139,3 @@ def _file(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise DataError("E_NOT_FOUND", f"the unseen tools are not at {folder}", "They come with a checkout of Moho, not with an installed package.")
     return path
-
-
-def _forget() -> None:
-    """Let the offer look at the registry again: it keeps what it has read of the tools."""
-    for kept in (offer._words, offer._common, offer._phrases, offer._nearness):
-        kept.cache_clear()

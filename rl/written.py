@@ -15,7 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "written"
 SLOT = re.compile(r"\{(\?)?(?:(e?\d)\.(\w+)|([a-z]))\}")
-_OWN = {"tool"}
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,6 @@ class Written:
     data: Mapping[str, str]  # letter -> class
     answer: Sequence[str] = ()  # keys like 2.gain_range; those of wrong beliefs are found in what was said
     earlier: Turn | None = None
-    source: str = field(default="", compare=False)
 
     @property
     def beliefs(self) -> list[str]:
@@ -59,14 +57,14 @@ class Written:
 def written(kept: bool = False) -> tuple[Written, ...]:
     """All requests that come with Moho; `kept` for those that are never trained on."""
     paths = sorted((FOLDER / "kept" if kept else FOLDER).glob("*.jsonl"))
-    return tuple(read(json.loads(line), path.stem) for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return tuple(read(json.loads(line)) for path in paths for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 
-def read(row: Mapping[str, Any], source: str = "") -> Written:
+def read(row: Mapping[str, Any]) -> Written:
     """A line's request; DataError where it names what is not there."""
     try:
         before = row.get("earlier")
-        one = Written(_turn(row), dict(row.get("data", {})), tuple(row.get("answer", ())), _turn(before) if before else None, source)
+        one = Written(_turn(row), dict(row.get("data", {})), tuple(row.get("answer", ())), _turn(before) if before else None)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError("E_FORMAT", f"a written request lacks a part or has one of another kind: {error!r}", str(row)[:200]) from error
     _check(one)
@@ -74,7 +72,7 @@ def read(row: Mapping[str, Any], source: str = "") -> Written:
 
 
 def _turn(row: Mapping[str, Any]) -> Turn:
-    return Turn(str(row["say"]), tuple((step["tool"], {key: value for key, value in step.items() if key not in _OWN}) for step in row["steps"]))
+    return Turn(str(row["say"]), tuple((step["tool"], {key: value for key, value in step.items() if key != "tool"}) for step in row["steps"]))
 
 
 def _check(one: Written) -> None:
