@@ -97,6 +97,29 @@ def keep(settings: ppo.Settings, matrices: Mapping[str, Any], start: Path | None
     return card
 
 
+def between(before: Path | None, after: Path, share: float, out: Path) -> None:
+    """Write the adapter that stands between two, `share` of the way: the mean of their products, of the rank of the second.
+
+    A model half-way back to where it was fine-tuned from keeps most of what it learned and loses less of what it could (Wortsman et al.,
+    2022, arXiv:2109.01903). Without `before` it is the model as it comes.
+    """
+    import torch
+    from safetensors.torch import load_file, save
+
+    terms = []
+    for folder, weight in ((after, share), (before, 1 - share)):
+        if folder is not None:
+            found = json.loads((folder / models.CARD).read_text(encoding="utf-8"))
+            terms.append((load_file(folder / models.WEIGHTS), weight * found["alpha"] / found["rank"]))
+    card = json.loads((after / models.CARD).read_text(encoding="utf-8"))
+    tensors, lost = fold(terms, card["rank"])
+    content = save({name: value.to(torch.bfloat16).contiguous() for name, value in tensors.items()})
+    card |= {"alpha": card["rank"], "share_of_the_way": share, "lost_by_truncation": lost, "sha256": sha256(content).hexdigest()}
+    out.mkdir(parents=True, exist_ok=True)
+    store.atomic_write(out / models.WEIGHTS, content, replace=True)
+    store.atomic_write(out / models.CARD, (json.dumps(card, indent=1) + "\n").encode(), replace=True)
+
+
 def fold(terms: Sequence[tuple[Mapping[str, Any], float]], rank: int = 0) -> tuple[dict[str, Any], float]:
     """One adapter of scale 1 equal to several, each given with its scale; of `rank`, the best in least squares, or of all their ranks (0).
 

@@ -253,6 +253,7 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
         loop.Settings(seed=settings.seed, decisions=decisions),
         fit=supervised if algorithm == "sft" else reinforced,
         load=load,
+        mix=adapter.between,
         tokenizer=tokenizer,
         tell=lambda words: print(words, file=sys.stderr),
     )

@@ -657,7 +657,7 @@ SHARES = {
     "lacking": 3,
     "compared": 2,
     "refuse": 4,
-    "written": 60,
+    "written": 160,
     "repeat": 1,
 }
 

@@ -1,6 +1,7 @@
 """Learning on site: corrections become a candidate adapter, which answers from then on only if it is better and nothing got worse.
 
     learn     the corrections that are not held out, those decisions that people called good, and made examples so that nothing is forgotten
+    temper    between the adapter in use and what was learned: as far as made decisions, of phrasings that are trained on, lose nothing
     measure   the candidate and the adapter in use on the same decisions: held-out corrections, good ones, and made ones by kind and discipline
     adopt     where the held-out corrections are won and no group is lost; the person says yes, and `moho model rollback` goes back
 
@@ -11,6 +12,7 @@ says so (`moho.agent.models`). Whatever fails before that leaves everything as i
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -46,9 +48,11 @@ class Settings:
     held_out: float = 0.3  # share of the corrections, and of the good decisions, that is measured with
     times: int = 4  # each correction is shown
     replay: int = 300  # made examples among them
+    shares: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35)  # of the way from the adapter in use to what was learned that are tried
+    trials: int = 150  # made decisions that they are tried with
     decisions: int = 300  # made ones measured with, of phrasings that are never trained on
     few: int = 8  # held-out requests below which no interval is asked for, but that none is lost
-    worse: float = 0.02  # share of a group that may be lost; where that is less than one decision, one
+    worse: float = 0.02  # share of a group that may be lost; of a group in which that is no decision, what chance takes
 
 
 class Decides(Protocol):
@@ -61,6 +65,7 @@ class Decides(Protocol):
 
 Fit = Callable[[Sequence[Example], Path | None, Path], Any]  # examples, adapter to go on from, folder to write into
 Load = Callable[[Path | None], Decides]  # the model with the adapter of a folder
+Mix = Callable[[Path | None, Path, float, Path], None]  # adapter in use, what was learned, share of the way, folder to write into
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,14 @@ def improve(
     *,
     fit: Fit,
     load: Load,
+    mix: Mix | None = None,
     made: Callable[[int, int, bool], Sequence[Example]] | None = None,
     tokenizer: str = "",
     tell: Callable[[str], None] = lambda words: None,
 ) -> Candidate:
     """A candidate from what people said, measured against the adapter in use; kept under its name where nothing speaks against it.
 
-    `made(seed, count, held_out)` gives the made examples; `tokenizer` is the SHA-256 of the base's, which the card keeps and has to agree with.
+    `mix` writes an adapter between two; without it the candidate is what was learned. `made(seed, count, held_out)` gives the made examples; `tokenizer` is the SHA-256 of the base's, which the card keeps and has to agree with.
     DataError where there is too little to learn from, where training diverged, on a full disk, or for an adapter of another base.
     """
     made = made or (lambda seed, count, held_out: list(Writer(seed, held_out=held_out).examples(count)))
@@ -131,6 +137,11 @@ def improve(
             tell(f"learning from {len(learned)} corrections, {len(good)} good decisions and {settings.replay} made ones")
             card = dict(fit(lesson, start, growing))
             check(growing, tokenizer)
+            share = 1.0
+            if mix is not None:
+                trials = [*learned, *made(settings.seed + 2, settings.trials, False)]
+                share = temper(mix, load, start, growing, trials, settings, tell)
+                card = json.loads((growing / models.CARD).read_bytes())
             tests = {"corrections": held, "called good": liked} | grouped(made(settings.seed + 1, settings.decisions, True))
             rows = compare(load, start, growing, tests, settings.seed, tell)
             against = objections(rows, settings, len(groups([e.situation.request for e in held])))
@@ -141,6 +152,7 @@ def improve(
                 "feedback": {"learned": len(learned), "held_out": len(held), "good": len(good), "digest": digest(found.corrections)},
                 "seed": settings.seed,
                 "loop": asdict(settings),
+                "share_of_the_way": share,
                 "loop_minutes": round((time.monotonic() - began) / 60, 2),
                 "scores": [asdict(row) for row in rows],
                 "tokenizer": tokenizer,
@@ -160,6 +172,40 @@ def improve(
         finally:
             shutil.rmtree(growing, ignore_errors=True)
     return Candidate(name, parent.name if parent else "", rows, against, card)
+
+
+def temper(
+    mix: Mix, load: Load, start: Path | None, learned: Path, trials: Sequence[Example], settings: Settings, tell: Callable[[str], None]
+) -> float:
+    """Leave in `learned` the adapter that is the farthest on the way there and gets no more of the trials wrong that were made; the share.
+
+    `trials` are corrections that were learned and made decisions. Where each share loses some of these, it is the one that gains most on the whole.
+    """
+
+    def count(folder: Path | None) -> dict[bool, int]:
+        model = load(folder)
+        found = {True: 0, False: 0}
+        for example in trials:
+            found[example.kind == "corrected"] += meant_alike(model.decide(example.situation), example.reply)
+        return found
+
+    before, best = count(start), (-math.inf, 0.0)
+    for share in settings.shares:
+        there = learned / f"at-{share:g}" if share < 1 else learned
+        if share < 1:
+            mix(start, learned, share, there)
+        now = count(there)
+        tell(f"{share:g} of the way: {now[True]} corrections right, {before[True]} before; {now[False]} made decisions right, {before[False]} before")
+        best = max(best, (float(sum(now.values())), share))
+        if now[False] >= before[False]:
+            best = (math.inf, share)
+            break
+    if (share := best[1]) < 1:
+        for name in (models.WEIGHTS, models.CARD):
+            store.atomic_write(learned / name, (learned / f"at-{share:g}" / name).read_bytes(), replace=True)
+    for path in learned.glob("at-*"):
+        shutil.rmtree(path)
+    return share
 
 
 def split(examples: Sequence[Example], share: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -251,7 +297,7 @@ def objections(rows: Sequence[Row], settings: Settings, requests: int) -> list[s
                 against.append(f"the gain on held-out corrections may be chance ({row.interval[0]:+.3f} to {row.interval[1]:+.3f})")
         elif row.group == "called good" and requests < settings.few and row.lost:
             against.append(f"{row.lost} decisions lost that people called good")
-        elif -gained > max(1.0 if row.decisions * settings.worse < 1 else 0.0, row.decisions * settings.worse):
+        elif -gained > row.decisions * settings.worse and (row.decisions * settings.worse >= 1 or row.interval[1] < 0):
             against.append(f"{row.group}: {row.after} of {row.decisions} right, before {row.before}")
     if not any(row.group == "corrections" for row in rows):
         against.append("no correction was held out")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from moho.agent.embedded import Checkpoint, merge
@@ -492,6 +493,28 @@ def test_what_is_kept_is_the_first_adapter_and_what_was_learned_on_it(tmp_path: 
     with pytest.raises(DataError, match="another adapter"):
         ppo.optimise(SMALL, Corridor(), micro(), None, tmp_path / "out")
     assert float((learned - found).abs().max()) < 0.03 * moved + 0.02  # adapters are kept in bfloat16
+
+
+def test_between_two_adapters_each_product_is_the_mean_of_theirs(tmp_path: Path) -> None:
+    from moho.rl.adapter import between
+
+    generator = torch.Generator().manual_seed(5)
+    module, made = "model.layers.0.mlp.up_proj", {}
+    for name, rank in (("old", 2), ("new", 4)):
+        a, b = torch.randn(rank, 12, generator=generator), torch.randn(9, rank, generator=generator)
+        sft_like = {f"{module}.lora_A": a, f"{module}.lora_B": b}
+        (tmp_path / name).mkdir()
+        save_file(sft_like, tmp_path / name / "adapter.safetensors")
+        (tmp_path / name / "adapter.json").write_text(json.dumps({"rank": rank, "alpha": 2 * rank, "base": SOURCE}))
+        made[name] = 2 * b @ a
+    for before, share in ((tmp_path / "old", 0.75), (None, 0.5)):
+        between(before, tmp_path / "new", share, tmp_path / "mixed")
+        tensors, card = load_file(tmp_path / "mixed" / "adapter.safetensors"), json.loads((tmp_path / "mixed" / "adapter.json").read_text())
+        product = card["alpha"] / card["rank"] * tensors[f"{module}.lora_B"].float() @ tensors[f"{module}.lora_A"].float()
+        wanted = share * made["new"] + ((1 - share) * made["old"] if before else 0)
+        left_out = torch.linalg.svdvals(wanted)[card["rank"] :].square().sum()
+        assert (product - wanted).square().sum() == pytest.approx(float(left_out), abs=0.02 * float(wanted.square().sum()))
+        assert card["share_of_the_way"] == share
 
 
 def test_folding_is_exact_and_truncation_says_what_it_lost() -> None:
