@@ -22,6 +22,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import typer
 
 from moho import __version__
+from moho.agent import serving
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.settings import home, setting
 
@@ -548,17 +549,20 @@ def replay(
 @app.command()
 def export(
     identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")],
-    form: Annotated[str, typer.Option("--format", help="py")] = "py",
+    form: Annotated[str, typer.Option("--format", help="py | ipynb | html")] = "py",
     out: Annotated[Path | None, typer.Option("--out", help="File to write; standard output otherwise.")] = None,
     project: Folder = None,
 ) -> None:
-    """Hand a run on as a Python script that repeats it without a language model."""
+    """Hand a run on: as a script or a notebook that repeat it without a language model, or as a page to read."""
     from moho import store
-    from moho.agent.replay import script
+    from moho.agent import replay as repeating
+    from moho.agent.handlers import page_of
 
-    if form != "py":
-        raise typer.BadParameter(f"format py is written, not {form!r}")
-    text = script(open_project(project, create=False), identity)
+    makers = {"py": repeating.script, "ipynb": repeating.notebook, "html": page_of}
+    if form not in makers:
+        raise typer.BadParameter(f"formats are {', '.join(makers)}, not {form!r}")
+    place = open_project(project, create=False)
+    text = makers[form](place, place.run(identity).id)
     if out is None:
         print(text, end="")
     else:
@@ -605,6 +609,13 @@ def show_adapter(chosen: Any, as_json: bool) -> None:
         emit({"schema_version": 1, "name": chosen.name, "sha256": chosen.sha256})
     else:
         print(f"in use: {chosen.name} ({chosen.sha256[:12]})")
+
+
+# -- the doors that stay open
+
+app.command()(serving.chat)
+app.command()(serving.serve)
+app.command()(serving.mcp)
 
 
 # -- the machine

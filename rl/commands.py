@@ -157,7 +157,8 @@ def reward(
     from moho.agent import models
     from moho.rl import contrasts, loop
     from moho.rl import reward as judging
-    from moho.rl.feedback import Feedback, learnable
+    from moho.agent.feedback import Feedback
+    from moho.rl.feedback import learnable
 
     settings = _settings(judging.PRESETS, preset, seed, minutes)
     learned = list(contrasts.choices(settings.seed, settings.choices, ways=settings.ways))
@@ -231,7 +232,8 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
     from moho.rl import adapter, loop, sft
     from moho.rl import ppo as reinforcing
     from moho.rl.environment import DecisionEnvironment
-    from moho.rl.feedback import Feedback, learnable
+    from moho.agent.feedback import Feedback
+    from moho.rl.feedback import learnable
 
     found = learnable(Feedback().all())
     for one, why in found.excluded:
@@ -306,12 +308,13 @@ def feedback(
     import pwd
 
     from moho.project import Project
-    from moho.rl import feedback as keeping
+    from moho.agent import feedback as keeping
+    from moho.rl.feedback import learnable
     from moho.settings import setting
 
     kept = keeping.Feedback()
     if listed:
-        found = keeping.learnable(kept.all())
+        found = learnable(kept.all())
         rows = [{"learned": True, "request": c.situation.request, "was": c.reply, "right": c.right} for c in found.corrections]
         rows += [{"learned": False, "person": one.person, "run": one.run, "better": one.better, "why": why} for one, why in found.excluded]
         for row in rows:

@@ -31,7 +31,7 @@ from moho import store
 from moho.agent import decision, models
 from moho.agent.registry import load_tools
 from moho.errors import DataError, MohoError
-from moho.rl.better import meant_alike
+from moho.agent.better import meant_alike
 from moho.rl.feedback import Correction, Learnable
 from moho.rl.instructions import Example, Writer
 

@@ -16,9 +16,11 @@ from test_cli import BANDPASS, REQUEST, Shell, moho
 from moho.agent import decision, graph
 from moho.agent.registry import load_tools
 from moho.errors import DataError
-from moho.rl import better, commands, decisions, feedback
-from moho.rl.decisions import Decided
-from moho.rl.feedback import BAD, GOOD, Feedback, Said, give, learnable
+from moho.agent import better, decisions, feedback
+from moho.rl import commands
+from moho.agent.decisions import Decided
+from moho.agent.feedback import BAD, GOOD, Feedback, Said, give
+from moho.rl.feedback import learnable
 
 __all__ = ["moho"]
 CATALOGUE = {"line 12": "Seismic", "line 14": "Seismic", "A-1": "Well", "stations": "Gravity"}
