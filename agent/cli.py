@@ -23,12 +23,11 @@ import typer
 
 from moho import __version__
 from moho.agent import serving
+from moho.agent.chosen import budget, make_model, workers
 from moho.errors import DataError, Missing, MohoError, Refusal
-from moho.settings import home, setting
+from moho.settings import setting
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from moho.agent.graph import Event, Outcome
     from moho.project import Project, StepRecord
 
@@ -556,9 +555,8 @@ def export(
     """Hand a run on: as a script or a notebook that repeat it without a language model, or as a page to read."""
     from moho import store
     from moho.agent import replay as repeating
-    from moho.agent.handlers import page_of
 
-    makers = {"py": repeating.script, "ipynb": repeating.notebook, "html": page_of}
+    makers = {"py": repeating.script, "ipynb": repeating.notebook, "html": repeating.page}
     if form not in makers:
         raise typer.BadParameter(f"formats are {', '.join(makers)}, not {form!r}")
     place = open_project(project, create=False)
@@ -643,39 +641,6 @@ def open_project(folder: str | None, *, create: bool = True) -> Project:
     from moho.project import Project
 
     return Project.open(setting("project", folder).value, create=create)
-
-
-def workers(scheduler: str | None = None, volumes: str | None = None) -> Any:
-    """Who makes volumes and how they are written, from the flags and the settings."""
-    from moho.volumes import Workers
-
-    return Workers(setting("scheduler", scheduler).value, setting("threads").value, setting("volumes", volumes).value)
-
-
-def budget() -> Any:
-    """The budget of a request, from the settings."""
-    from moho.agent.guard import Budget
-
-    return Budget(steps=setting("steps").value, minutes=setting("minutes").value, approve_seconds=setting("approve_seconds").value)
-
-
-def make_model(spec: str) -> BaseChatModel:
-    """The language model that `spec` names, with its key where one is needed."""
-    from moho.agent import model
-
-    return model.make(spec, key=api_key(), network=setting("allow_network").value)
-
-
-def api_key() -> str:
-    """The key of a hosted endpoint: MOHO_API_KEY, or the file api-key in Moho's folder, which only its owner may read."""
-    if key := os.environ.get("MOHO_API_KEY"):
-        return key
-    path = home() / "api-key"
-    if not path.exists():
-        return ""
-    if path.stat().st_mode & 0o077:
-        raise DataError("E_PERM", f"{path} can be read by others", f"chmod 600 {path}")
-    return path.read_text().strip()
 
 
 if __name__ == "__main__":  # as `accelerate launch -m moho.agent.cli` runs it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 import secrets
@@ -294,25 +293,11 @@ async def export(doors: Doors, request: Request) -> Response:
     project, form = _project(doors, request), request.query_params.get("format", "py")
     found = project.run(str(request.path_params["run"]))
     if form == "html":
-        return HTMLResponse(await run_in_threadpool(page_of, project, found.id), headers=_named(f"{found.id}.html"))
+        return HTMLResponse(await run_in_threadpool(replay.page, project, found.id), headers=_named(f"{found.id}.html"))
     if form not in ("py", "ipynb"):
         raise DataError("E_ARGUMENT", "format is py, ipynb or html")
     text = await run_in_threadpool(replay.script if form == "py" else replay.notebook, project, found.id)
     return PlainTextResponse(text, headers=_named(f"{found.id}.{form}"), media_type="text/x-python" if form == "py" else "application/x-ipynb+json")
-
-
-def page_of(project: Project, identity: str) -> str:
-    """A run as one HTML page."""
-    found = project.run(identity)
-    outcome = found.answer
-    if not outcome:
-        raise DataError("E_NOT_FOUND", f"run {identity} has not ended")
-    pictures = {}
-    for step in outcome.get("steps", []):
-        for path in step["artifacts"]:
-            if path.endswith(".png") and (project.folder / path).is_file():
-                pictures[path] = "data:image/png;base64," + base64.b64encode((project.folder / path).read_bytes()).decode()
-    return render.report(outcome | {"request": found.record["request"], "model": found.record.get("model", "")}, pictures)
 
 
 def _named(name: str) -> dict[str, str]:

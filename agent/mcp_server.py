@@ -40,6 +40,8 @@ SETS: dict[str, Callable[[Tool], bool]] = {
     "general": lambda tool: tool.discipline in ("any", "em"),
 }
 
+EVERYTHING = (CORE,)  # what `/mcp` offers: any tool can be found and run through it
+
 Where = Callable[[Any], tuple[str, Project]]  # a request's context -> who asks, and their project
 
 
@@ -85,7 +87,7 @@ def described(tool: Tool) -> types.Tool:
 def core() -> list[types.Tool]:
     """The wide door: any tool through five."""
 
-    def one(name: str, words: str, reads: bool, required: Sequence[str] = (), **properties: str) -> types.Tool:
+    def one(name: str, words: str, reads: bool, required: Sequence[str] = (), /, **properties: str) -> types.Tool:
         shape = {key: {"type": "object" if key == "arguments" else "string", "description": text} for key, text in properties.items()}
         schema = {"type": "object", "properties": shape, "required": list(required), "additionalProperties": False}
         return types.Tool(name=name, description=words, input_schema=schema, annotations=types.ToolAnnotations(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import tempfile
 from pathlib import Path
@@ -76,6 +77,22 @@ def notebook(project: Project, identity: str) -> str:
     made = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
     nbformat.validate(made)
     return str(nbformat.writes(made)) + "\n"
+
+
+def page(project: Project, identity: str) -> str:
+    """A run as one HTML page to read, its figures in it."""
+    from moho.agent import render
+
+    found = project.run(identity)
+    outcome = found.answer
+    if not outcome:
+        raise DataError("E_NOT_FOUND", f"run {identity} has not ended")
+    pictures = {}
+    for step in outcome.get("steps", []):
+        for path in step["artifacts"]:
+            if path.endswith(".png") and (project.folder / path).is_file():
+                pictures[path] = "data:image/png;base64," + base64.b64encode((project.folder / path).read_bytes()).decode()
+    return render.report(outcome | {"request": found.record["request"], "model": found.record.get("model", "")}, pictures)
 
 
 def _noted(result: Data, notes: list[str]) -> Data:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -23,11 +24,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from moho import __version__
-from moho.agent import handlers, openai_api
+from moho.agent import handlers, mcp_server, openai_api
 from moho.agent.doors import Doors, Handler, Settings, failure, problem
 from moho.agent.jobs import Jobs
 from moho.agent.people import People
 from moho.errors import DataError, MohoError
+from moho.project import Project
 
 COOKIE = "moho"
 PAGE = Path(__file__).parent / "page"
@@ -128,17 +130,37 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
         route("/metrics", _metrics),
     ]
 
+    manager = StreamableHTTPSessionManager(mcp_server.create(jobs, _whose, mcp_server.EVERYTHING, doors.roots))
+    routes.append(Route("/mcp", _Protocol(manager), methods=["GET", "POST", "DELETE"]))
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         for person in doors.people:
             for folder in person.projects.values():
                 await run_in_threadpool(jobs.recover, folder, person.name)
-        yield
+        async with manager.run():
+            yield
         await run_in_threadpool(jobs.close)
 
     app = Starlette(routes=routes, lifespan=lifespan)
     app.add_middleware(Gate, doors=doors)  # type: ignore[arg-type]
     return app
+
+
+class _Protocol:
+    """`/mcp`, as an application of its own: the protocol answers on its own terms."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self.manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.manager.handle_request(scope, receive, send)
+
+
+def _whose(context: Any) -> tuple[str, Project]:
+    """Who asks over `/mcp`, and their first project."""
+    person = context.request.scope["state"]["person"]
+    return person.name, Project.open(next(iter(person.projects.values())), create=False)
 
 
 async def _page(doors: Doors, request: Request) -> Response:

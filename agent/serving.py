@@ -118,7 +118,7 @@ def mcp(
 
 def make_jobs(model: str | None, at_once: int, **more: Any) -> Jobs:
     """The jobs of a server, from the flags and the settings."""
-    from moho.agent.cli import api_key
+    from moho.agent.chosen import api_key
     from moho.agent.jobs import Jobs, Options
 
     draw = more.pop("draw", True)
