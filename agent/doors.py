@@ -44,6 +44,7 @@ class Doors:
         self._people = people
         self.began = time.time()
         self.requests = 0
+        self.closing = False  # streams end by themselves
 
     @property
     def people(self) -> People:

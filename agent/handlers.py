@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from moho import __version__
-from moho.agent import render
+from moho.agent import openapi, render
 from moho.agent.doors import Doors, body
 from moho.agent.events import Row
 from moho.agent.jobs import Job, shown
@@ -202,7 +202,7 @@ async def events(doors: Doors, request: Request) -> Response:
         last = seq
         yield "retry: 1000\n\n"
         quiet = time.monotonic()
-        while not await request.is_disconnected():
+        while not doors.closing and not await request.is_disconnected():
             rows = await run_in_threadpool(log.wait, thread, last, 1.0)
             for row in rows:
                 last = row.seq
@@ -342,8 +342,14 @@ async def unsay(doors: Doors, request: Request) -> Response:
     return JSONResponse({"deleted": True})
 
 
+async def description(doors: Doors, request: Request) -> Response:
+    """This interface as OpenAPI describes it."""
+    return JSONResponse(openapi.document(ROUTES))
+
+
 _P = "/api/projects/{project}"
 ROUTES: list[tuple[Any, ...]] = [
+    ("/api/openapi.json", description),
     ("/api/state", state),
     ("/api/projects", make_project, "POST"),
     ("/api/files", files),

@@ -66,7 +66,7 @@ async def completions(doors: Doors, request: Request) -> Response:
     if given.get("stream"):
         pieces = _streamed(doors, request, log, thread, last, head, counted, person.name, [*spoken, ("user", words)])
         return StreamingResponse(pieces, media_type="text/event-stream")
-    async for row in _until_end(request, log, thread, last):
+    async for row in _until_end(doors, request, log, thread, last):
         if row.what in ("ended", "stopped", "waits"):
             text = _text(row, request)
             _remember(person.name, [*spoken, ("user", words), ("assistant", text)], thread)
@@ -87,7 +87,7 @@ async def _streamed(
 
     yield chunk({"role": "assistant", "content": ""})
     sent, ended = "", False
-    async for row in _until_end(request, log, thread, last):
+    async for row in _until_end(doors, request, log, thread, last):
         if row.what == "text":
             piece = str(row.data.get("text", ""))
             sent += piece
@@ -108,10 +108,10 @@ async def _streamed(
     yield "data: [DONE]\n\n"
 
 
-async def _until_end(request: Request, log: EventLog, thread: str, last: int) -> AsyncIterator[Row]:
+async def _until_end(doors: Doors, request: Request, log: EventLog, thread: str, last: int) -> AsyncIterator[Row]:
     """The events of a request up to its end; it stops early where its client went."""
     deadline = time.monotonic() + LIMIT
-    while time.monotonic() < deadline and not await request.is_disconnected():
+    while time.monotonic() < deadline and not doors.closing and not await request.is_disconnected():
         for row in await run_in_threadpool(log.wait, thread, last, 1.0):
             last = row.seq
             yield row

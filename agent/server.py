@@ -143,6 +143,7 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
         await run_in_threadpool(jobs.close)
 
     app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.doors = doors
     app.add_middleware(Gate, doors=doors)  # type: ignore[arg-type]
     return app
 
@@ -220,6 +221,10 @@ def serve(app: Starlette, host: str, port: int, *, ready: Callable[[int], None] 
             await super().startup(sockets)
             if self.started:
                 ready(self.servers[0].sockets[0].getsockname()[1])
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            app.state.doors.closing = True
+            super().handle_exit(sig, frame)
 
     Server(config).run()
 

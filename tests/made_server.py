@@ -77,6 +77,7 @@ def listening(app: Starlette) -> Iterator[int]:
     try:
         yield int(running.servers[0].sockets[0].getsockname()[1])
     finally:
+        app.state.doors.closing = True
         running.should_exit = True
         thread.join(20)
 

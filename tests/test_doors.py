@@ -11,6 +11,7 @@ import pytest
 from made_server import FILTER, HEAD, REQUEST, SAYS, TOKEN, application, client, listening, project, script, until
 from starlette.testclient import TestClient
 
+from moho.agent import handlers
 from moho.agent.people import alone
 from moho.project import Project
 
@@ -163,6 +164,15 @@ def test_what_is_said_of_an_answer_is_kept_shown_and_deleted(door: TestClient, t
     assert door.delete(f"/api/feedback/{one['id']}").status_code == 200
     assert door.delete(f"/api/feedback/{one['id']}").status_code == 404
     assert one["id"] not in {row["id"] for row in door.get("/api/feedback").json()["feedback"]}
+
+
+def test_the_interface_is_described_route_by_route(door: TestClient) -> None:
+    found = door.get("/api/openapi.json").json()
+    assert found["openapi"].startswith("3.1")
+    described = {(path, method) for path, methods in found["paths"].items() for method in methods}
+    assert (f"{HERE.replace('survey', '{project}')}/threads", "post") in described
+    assert len(described) == len({(path, method) for path, _, *methods in handlers.ROUTES for method in methods or ["GET"]})
+    assert all(one["summary"].endswith(".") for methods in found["paths"].values() for one in methods.values())
 
 
 # -- who may come in
