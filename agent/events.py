@@ -1,8 +1,8 @@
 """The event log: what happened on each thread, in order, for every door.
 
 A row has a number that only grows, so a reader who has seen some of them is told the rest, whatever has been restarted between. What a request
-did is in its run's folder; here is what a person is shown of it: `asked`, `queued`, `started`, `plan`, `call`, `chunk`, `step`, `error`, `text`,
-`waits`, `ended`, `feedback`, `file`. A row's data is JSON.
+did is in its run's folder; here is what a person is shown of it: `asked`, `queued`, `started`, `run`, `plan`, `call`, `chunk`, `step`, `error`,
+`text`, `retract`, `waits`, `decided`, `ended`, `stopped`, `feedback`. A row's data is JSON.
 
 One table in SQLite beside the project, or in PostgreSQL (`postgresql://`) for a team.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from moho.errors import DataError
 FILE = "events.sqlite"
 POLL = 0.25  # s between looks for rows that other processes wrote
 LAST = ("ended", "stopped")  # what a request closes with
+TELLING = ("asked", "waits", "decided", *LAST)  # what says how a thread stands
 _META = MetaData()
 _ROWS = Table(
     "events", _META,
@@ -76,14 +78,19 @@ class EventLog:
         self.project = project
         self._engine = _engine(url)
         self._new = threading.Condition()
+        self._last: dict[str, int] = {}  # number of the last event of each thread that came from here
 
     def add(self, thread: str, what: str, data: Mapping[str, Any] | None = None, run: str = "") -> Row:
         """Keep an event; it has its number when this returns."""
         now, kept = time.time(), dict(data or {})
-        values = {"at": now, "project": self.project, "thread": thread, "run": run, "what": what, "data": json.dumps(kept, ensure_ascii=False, default=str)}
+        text = json.dumps(kept, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()  # a model may write half a character
+        values = {"at": now, "project": self.project, "thread": thread, "run": run, "what": what, "data": text}
         with self._writing() as connection:
+            if self._engine.dialect.name == "postgresql":  # numbers are given in the order in which they are seen
+                connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"{self.project} {thread}"))))
             (seq,) = connection.execute(_ROWS.insert().values(**values)).inserted_primary_key or (0,)
         with self._new:
+            self._last[thread] = int(seq)
             self._new.notify_all()
         return Row(int(seq), now, thread, run, what, kept)
 
@@ -97,12 +104,11 @@ class EventLog:
         """The events after number `seq` as soon as there is one; none after so many seconds."""
         deadline = time.monotonic() + seconds
         while True:
+            found, left = self.since(thread, seq), deadline - time.monotonic()
+            if found or left <= 0:
+                return found
             with self._new:
-                found = self.since(thread, seq)
-                left = deadline - time.monotonic()
-                if found or left <= 0:
-                    return found
-                self._new.wait(min(POLL, left))
+                self._new.wait_for(lambda: self._last.get(thread, 0) > seq, min(POLL, left))
 
     def threads(self, words: str = "", limit: int = 200) -> list[Thread]:
         """The conversations, the last changed first; with `words`, those whose requests or answers hold them all."""
@@ -116,25 +122,36 @@ class EventLog:
             rows = connection.execute(spans.order_by(func.max(_ROWS.c.seq).desc()).limit(limit)).all()
             found = []
             for thread, started, changed, _ in rows:
-                ends = select(_ROWS).where(here, _ROWS.c.thread == thread, _ROWS.c.what.in_(("asked", "waits", *LAST))).order_by(_ROWS.c.seq)
-                kept = [_row(one) for one in connection.execute(ends)]
-                first = next((row for row in kept if row.what == "asked"), None)
-                if first is not None:
-                    found.append(Thread(thread, str(first.data.get("request", "")), started, changed, _status(kept[-1])))
+                own = select(_ROWS).where(here, _ROWS.c.thread == thread)
+                first = connection.execute(own.where(_ROWS.c.what == "asked").order_by(_ROWS.c.seq).limit(1)).first()
+                last = connection.execute(own.where(_ROWS.c.what.in_(TELLING)).order_by(_ROWS.c.seq.desc()).limit(1)).first()
+                if first is not None and last is not None:
+                    found.append(Thread(thread, str(_row(first).data.get("request", "")), started, changed, _status(_row(last))))
         return found
 
     def unfinished(self) -> list[Row]:
-        """The last `asked` of each thread that neither ended nor waits for a person: what a restarted server takes up again."""
+        """The last `asked` or `decided` of each thread that neither ended nor waits for a person: what a restarted server takes up again."""
+        telling = (_ROWS.c.project == self.project, _ROWS.c.what.in_(TELLING))
+        last = select(func.max(_ROWS.c.seq)).where(*telling).group_by(_ROWS.c.thread)
         with self._engine.connect() as connection:
-            wanted = select(_ROWS).where(_ROWS.c.project == self.project, _ROWS.c.what.in_(("asked", "waits", *LAST))).order_by(_ROWS.c.seq)
-            last: dict[str, Row] = {}
-            for found in connection.execute(wanted):
-                row = _row(found)
-                last[row.thread] = row
-        return [row for row in last.values() if row.what == "asked"]
+            found = connection.execute(select(_ROWS).where(_ROWS.c.seq.in_(last), _ROWS.c.what.in_(("asked", "decided"))).order_by(_ROWS.c.seq))
+            return [_row(one) for one in found]
+
+    def last(self, thread: str) -> Row | None:
+        """The last event of a thread that says how it stands."""
+        wanted = select(_ROWS).where(_ROWS.c.project == self.project, _ROWS.c.thread == thread, _ROWS.c.what.in_(TELLING))
+        with self._engine.connect() as connection:
+            found = connection.execute(wanted.order_by(_ROWS.c.seq.desc()).limit(1)).first()
+        return _row(found) if found is not None else None
+
+    def end(self, thread: str) -> int:
+        """The number of the last event of a thread, 0 for none."""
+        with self._engine.connect() as connection:
+            wanted = select(func.max(_ROWS.c.seq)).where(_ROWS.c.project == self.project, _ROWS.c.thread == thread)
+            return int(connection.execute(wanted).scalar() or 0)
 
     def close(self) -> None:
-        """Let the database go."""
+        """Let the database go; it is opened anew where it is asked again."""
         self._engine.dispose()
 
     @contextmanager
@@ -151,6 +168,7 @@ class EventLog:
             raise DataError("E_CHANGED", f"the event log cannot be written: {words}") from error
 
 
+@cache
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         engine = create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True)
@@ -172,7 +190,7 @@ def _row(found: Any) -> Row:
 
 
 def _status(last: Row) -> str:
-    if last.what == "asked":
+    if last.what in ("asked", "decided"):
         return "running"
     return "question" if last.what == "waits" else str(last.data.get("status", last.what))
 

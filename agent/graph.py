@@ -131,12 +131,13 @@ class Agent:
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
         stream: bool = False,
+        prefix: str = "",
         workers: Workers = THREAD,
     ) -> None:
         os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
         self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
         self.budget, self.approve, self.draw = budget or guard.Budget(), approve, draw
-        self.workers, self.stream = workers, stream
+        self.workers, self.stream, self.prefix = workers, stream, prefix
         self._tell = on_event or (lambda event: None)
         self._graph = self._build().compile(checkpointer=checkpointer)
 
@@ -181,7 +182,8 @@ class Agent:
             raise DataError("E_CHANGED", "another call waits for an approval now than the one that was looked at", "Look at it again.")
         reply: Any = False
         if waiting and approved:
-            reply = {"edited": dict(edited)} if edited else waiting[0].value["fingerprint"]
+            wanted = waiting[0].value["fingerprint"]
+            reply = {"edited": dict(edited), "fingerprint": wanted} if edited else wanted
         return self._invoke(Command(resume={waiting[0].id: reply}) if waiting else None, config, run)
 
     # -- nodes
@@ -314,7 +316,7 @@ class Agent:
         if asked and not self.approve:
             wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
             answer = interrupt(wanted)
-            if isinstance(answer, Mapping):  # the person's own arguments are approved by their writing them
+            if isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]:  # the person's own arguments are approved by their writing them
                 ready = self._edited(ready, answer["edited"], state)
                 notes = [*notes, "the arguments were edited by the person"]
             elif answer != wanted["fingerprint"]:  # an approval holds for exactly these arguments
@@ -379,10 +381,12 @@ class Agent:
         if (checked.unbound or checked.unknown) and not state["sent_back"]:
             without = ", ".join([*checked.unbound, *checked.unknown])
             words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."
+            self._tell(Event("retract", ""))
             return {"messages": [SystemMessage(words)], "sent_back": True}
         if any(sources.is_literature(step) for step in steps) and not ledger.BINDING.search(text):
             verified = sources.check(checked.text, steps, not sources.asked(_request(state), names)[1])
             if verified.faults and not state["sent_back"]:
+                self._tell(Event("retract", ""))
                 words = f"Mend these sentences, or leave them out: {' '.join(verified.faults)} Each ends with the key of its passage, like [abcdef]."
                 return {"messages": [SystemMessage(words)], "sent_back": True}
             checked = replace(checked, text=verified.text)
@@ -432,10 +436,11 @@ class Agent:
         state = self._graph.invoke(entry, config, **options)
         waiting = state.get("__interrupt__") or ()
         seconds = time.perf_counter() - started
-        outcome = self._outcome(state, run, config["configurable"]["thread_id"], seconds, waiting[0].value if waiting else {})
+        kept = str(config["configurable"]["thread_id"])
+        outcome = self._outcome(state, run, kept.removeprefix(self.prefix), seconds, waiting[0].value if waiting else {})
         if not waiting:
             run.finish(outcome.json())
-            _forget(self._graph.checkpointer, outcome.thread)
+            _forget(self._graph.checkpointer, kept)
         return outcome
 
     def _outcome(self, state: Mapping[str, Any], run: Run, thread: str, seconds: float, approval: Mapping[str, Any] | None = None) -> Outcome:
@@ -482,7 +487,7 @@ class Agent:
         return {"status": "failed", "code": reason["code"], "answer": f"This could not be done: {reason['error']}"}
 
     def _config(self, thread: str) -> RunnableConfig:
-        return {"configurable": {"thread_id": thread}, "recursion_limit": 4 * self.budget.steps + 10}
+        return {"configurable": {"thread_id": f"{self.prefix}{thread}"}, "recursion_limit": 4 * self.budget.steps + 10}
 
     def _repairs(self, config: RunnableConfig) -> list[Any]:
         """What makes an interrupted conversation whole again: calls without replies are taken out before a new turn."""
@@ -514,7 +519,11 @@ def threads(project: Project, database: str = "") -> Iterator[BaseCheckpointSave
         from langgraph.checkpoint.postgres import PostgresSaver
 
         with PostgresSaver.from_conn_string(database) as saver:
+            with saver._cursor() as cursor:  # one process at a time makes the tables
+                cursor.execute("SELECT pg_advisory_lock(hashtext('moho checkpoints'))")
             saver.setup()
+            with saver._cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('moho checkpoints'))")
             yield saver
         return
 
@@ -545,6 +554,16 @@ def _forget(checkpointer: Any, thread: str) -> None:
             last = cursor.execute("SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?", (thread,)).fetchone()[0]
             for table in ("checkpoints", "writes"):
                 cursor.execute(f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < ?", (thread, last))
+    elif type(checkpointer).__name__ == "PostgresSaver":
+        with checkpointer._cursor() as cursor:
+            last = cursor.execute("SELECT max(checkpoint_id) AS last FROM checkpoints WHERE thread_id = %s", (thread,)).fetchone()["last"]
+            for table in ("checkpoints", "checkpoint_writes"):
+                cursor.execute(f"DELETE FROM {table} WHERE thread_id = %s AND checkpoint_id < %s", (thread, last))
+            cursor.execute(
+                "DELETE FROM checkpoint_blobs b WHERE thread_id = %s AND NOT EXISTS (SELECT 1 FROM checkpoints c WHERE c.thread_id = b.thread_id"
+                " AND c.checkpoint_ns = b.checkpoint_ns AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version)",
+                (thread,),
+            )
 
 
 def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:

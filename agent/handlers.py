@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
+from anyio import CapacityLimiter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from moho import __version__
 from moho.agent import openapi, render
-from moho.agent.doors import Doors, body
+from moho.agent.doors import FOR_ONE, ID, WORDS, Doors, body, finite, whole
 from moho.agent.events import Row
 from moho.agent.jobs import Job, shown
 from moho.agent.people import new_project
 from moho.agent.uploads import Upload, Uploads
-from moho.errors import DataError
+from moho.errors import DataError, Refusal
 from moho.project import Project
 
-WORDS = 8000  # characters of a request
+APPROVABLE = 600.0  # s that an approval may be given
+DRAWN = CapacityLimiter(2)  # figures that are computed at once
 BEAT = 15.0  # s between signs of life on a stream of events
-ID = re.compile(r"[0-9A-Za-z][\w-]{0,63}")
 KINDS = {"png": "image/png", "svg": "image/svg+xml", "json": "application/json", "csv": "text/csv; charset=utf-8"}
 
 
@@ -93,7 +94,7 @@ async def one_data(doors: Doors, request: Request) -> Response:
     held = await run_in_threadpool(project.load, name)
     history = [{"tool": step.tool, "arguments": dict(step.arguments)} for step in held.history]
     facts = facts_json(held.summary() | dict(held.facts))
-    return JSONResponse({"name": name, "kind": type(held).__name__, "facts": facts, "notes": list(held.notes), "history": history}, 200)
+    return JSONResponse(finite({"name": name, "kind": type(held).__name__, "facts": facts, "notes": list(held.notes), "history": history}))
 
 
 async def plot(doors: Doors, request: Request) -> Response:
@@ -102,14 +103,14 @@ async def plot(doors: Doors, request: Request) -> Response:
 
     project, name = _project(doors, request), str(request.path_params["name"])
     asked = request.query_params
-    width, height = (min(2000, max(100, int(asked.get(key, default)))) for key, default in (("width", 1000), ("height", 700)))
+    width, height = (min(2000, max(100, whole(asked.get(key, default)))) for key, default in (("width", "1000"), ("height", "700")))
     clip = min(100.0, max(50.0, float(asked.get("clip", interactive.CLIP))))
-    where = {key: int(asked[key]) for key in ("inline", "crossline") if key in asked}
+    where = {key: whole(asked[key]) for key in ("inline", "crossline") if key in asked}
 
     def drawn() -> bytes:
         return json.dumps(interactive.figure(project.load(name), width, height, clip=clip, **where)).encode()
 
-    return Response(await run_in_threadpool(drawn), media_type="application/json")
+    return Response(await anyio.to_thread.run_sync(drawn, limiter=DRAWN), media_type="application/json")
 
 
 async def files(doors: Doors, request: Request) -> Response:
@@ -146,10 +147,8 @@ async def begin_upload(doors: Doors, request: Request) -> Response:
 async def more_upload(doors: Doors, request: Request) -> Response:
     """The next bytes of a file, from `Upload-Offset` on."""
     uploads = Uploads(_project(doors, request).folder / "uploads")
-    written = request.headers.get("upload-offset", "")
-    if not written.isdecimal():
-        raise DataError("E_ARGUMENT", "Upload-Offset says from which byte on")
-    return _upload(await uploads.write(str(request.path_params["upload"]), int(written), request.stream()))
+    offset = whole(request.headers.get("upload-offset", ""))
+    return _upload(await uploads.write(str(request.path_params["upload"]), offset, request.stream()))
 
 
 async def see_upload(doors: Doors, request: Request) -> Response:
@@ -178,8 +177,9 @@ async def ask(doors: Doors, request: Request) -> Response:
     thread = str(given.get("thread") or secrets.token_hex(6))
     if not ID.fullmatch(thread):
         raise DataError("E_ARGUMENT", "a conversation is named by letters, digits, - and _")
-    focus = [str(name) for name in given.get("focus", [])]
-    if unknown := [name for name in focus if name not in project.catalogue()]:
+    focus = [str(name) for name in given.get("focus", [])][:100]
+    held = await run_in_threadpool(project.catalogue) if focus else {}
+    if unknown := [name for name in focus if name not in held]:
         raise DataError("E_NOT_FOUND", f"there is no {unknown[0]!r} in the project")
     job = Job(str(project.folder), thread, doors.person(request).name, words, focus=focus)
     before = await run_in_threadpool(doors.jobs.submit, job)
@@ -190,20 +190,31 @@ async def events(doors: Doors, request: Request) -> Response:
     """What happened on a conversation: as JSON, or as a stream that goes on from `Last-Event-ID`."""
     project, thread = _project(doors, request), _thread(request)
     log = doors.jobs.log(project.folder)
-    written = request.headers.get("last-event-id") or request.query_params.get("after", "0")
-    seq = int(written) if written.isdecimal() else 0
+    seq = whole(request.headers.get("last-event-id") or request.query_params.get("after", "0"))
     if not await run_in_threadpool(log.since, thread, 0, 1):
         raise DataError("E_NOT_FOUND", "there is no such conversation")
     if "text/event-stream" not in request.headers.get("accept", ""):
         rows = await run_in_threadpool(log.since, thread, seq)
         return JSONResponse({"events": [dressed(row) for row in rows]})
 
+    person = doors.person(request).name
+    if doors.streams[person] >= FOR_ONE:
+        raise Refusal("E_BUSY", f"{FOR_ONE} streams of yours are open", "Close some of the pages.")
+
     async def stream() -> AsyncIterator[str]:
+        doors.streams[person] += 1
+        try:
+            async for words in told():
+                yield words
+        finally:
+            doors.streams[person] -= 1
+
+    async def told() -> AsyncIterator[str]:
         last = seq
         yield "retry: 1000\n\n"
         quiet = time.monotonic()
         while not doors.closing and not await request.is_disconnected():
-            rows = await run_in_threadpool(log.wait, thread, last, 1.0)
+            rows = await doors.events(log, thread, last)
             for row in rows:
                 last = row.seq
                 yield f"id: {row.seq}\nevent: {row.what}\ndata: {json.dumps(dressed(row), ensure_ascii=False)}\n\n"
@@ -219,7 +230,7 @@ async def events(doors: Doors, request: Request) -> Response:
 
 def dressed(row: Row) -> dict[str, Any]:
     """An event as the page is told it: an answer also as HTML."""
-    told = row.json()
+    told: dict[str, Any] = finite(row.json())
     if row.what in ("ended", "stopped", "waits"):
         told["html"] = render.answer(
             str(row.data.get("answer", "")), row.data.get("numbers", ()), row.data.get("steps", ()), row.data.get("citations", ())
@@ -239,23 +250,27 @@ async def stop(doors: Doors, request: Request) -> Response:
 async def decide(doors: Doors, request: Request) -> Response:
     """Approve, with other arguments or as it is, or reject the call that a conversation waits with."""
     project, thread, given = _project(doors, request), _thread(request), await body(request)
-    log = doors.jobs.log(project.folder)
-    rows = await run_in_threadpool(log.since, thread, 0, 100_000)
-    last = next((row for row in reversed(rows) if row.what in ("asked", "waits", "ended", "stopped", "started")), None)
+    log, person = doors.jobs.log(project.folder), doors.person(request).name
+    last = await run_in_threadpool(log.last, thread)
     if last is None or last.what != "waits":
         raise DataError("E_CHANGED", "nothing waits for an approval there")
-    fingerprint, approved = str(given.get("fingerprint", "")), given.get("approved")
+    wanted, approved = last.data["approval"], given.get("approved")
     if not isinstance(approved, bool):
         raise DataError("E_ARGUMENT", "approved is true or false")
-    if fingerprint != last.data["approval"]["fingerprint"]:
+    if (given.get("id"), given.get("fingerprint")) != (wanted["id"], wanted["fingerprint"]):
         raise DataError("E_CHANGED", "another call waits for an approval now than the one that was looked at", "Look at it again.")
+    if wanted["person"] != person:
+        raise DataError("E_PERM", f"{wanted['person']} asked for this and has to approve it")
+    if approved and time.time() - last.at > APPROVABLE:
+        raise DataError("E_CHANGED", f"this has waited for more than {APPROVABLE / 60:g} minutes", "Reject it and ask again.")
+    fingerprint = str(wanted["fingerprint"])
     edited = given.get("arguments")
     if edited is not None and not isinstance(edited, dict):
         raise DataError("E_ARGUMENT", "arguments are an object")
-    person = doors.person(request).name
+    if edited is not None and len(json.dumps(edited)) > WORDS:
+        raise DataError("E_LIMIT", "these arguments are too long")
     job = Job(str(project.folder), thread, person, "", resume=True, run=last.run, approved=approved, edited=edited, fingerprint=fingerprint)
     await run_in_threadpool(doors.jobs.submit, job)
-    log.add(thread, "decided", {"approved": approved, "edited": edited, "person": person}, last.run)
     return JSONResponse({"thread": thread}, 202)
 
 
@@ -265,15 +280,15 @@ async def decide(doors: Doors, request: Request) -> Response:
 async def run(doors: Doors, request: Request) -> Response:
     """How a run ended, and its steps."""
     found = _project(doors, request).run(str(request.path_params["run"]))
-    return JSONResponse({"run": found.record, "answer": found.answer})
+    return JSONResponse(finite({"run": found.record, "answer": found.answer}))
 
 
 async def artifact(doors: Doors, request: Request) -> Response:
     """An artefact, by run, step and its number there."""
     project = _project(doors, request)
     found = project.run(str(request.path_params["run"]))
-    step = next((one for one in found.steps() if one.id == int(request.path_params["step"])), None)
-    number = int(request.path_params["number"])
+    wanted, number = whole(request.path_params["step"]), whole(request.path_params["number"])
+    step = next((one for one in await run_in_threadpool(found.steps) if one.id == wanted), None)
     if step is None or not 0 <= number < len(step.artifacts):
         raise DataError("E_NOT_FOUND", "there is no such artefact")
     kept = step.artifacts[number]
@@ -327,7 +342,7 @@ async def said_all(doors: Doors, request: Request) -> Response:
     """What who asks has said, the latest first."""
     from moho.agent import feedback
 
-    mine = [one for one in feedback.Feedback().all() if one.person == doors.person(request).name]
+    mine = [one for one in await run_in_threadpool(feedback.Feedback().all) if one.person == doors.person(request).name]
     rows = [{"id": o.id, "at": o.at, "run": o.run, "verdict": o.verdict, "better": o.better, "refused": o.refused, "project": Path(o.project).name} for o in mine]
     return JSONResponse({"feedback": rows[::-1]})
 
@@ -336,7 +351,7 @@ async def unsay(doors: Doors, request: Request) -> Response:
     """Delete something that who asks has said."""
     from moho.agent import feedback
 
-    gone = await run_in_threadpool(feedback.Feedback().delete, int(request.path_params["id"]), doors.person(request).name)
+    gone = await run_in_threadpool(feedback.Feedback().delete, whole(request.path_params["id"]), doors.person(request).name)
     if not gone:
         raise DataError("E_NOT_FOUND", "you have said nothing of that number")
     return JSONResponse({"deleted": True})
@@ -358,7 +373,7 @@ ROUTES: list[tuple[Any, ...]] = [
     ("/api/uploads/{project}/{upload}", see_upload, "GET"),
     ("/api/uploads/{project}/{upload}", more_upload, "PATCH"),
     ("/api/feedback", said_all),
-    ("/api/feedback/{id:int}", unsay, "DELETE"),
+    ("/api/feedback/{id}", unsay, "DELETE"),
     (f"{_P}/data", data, "GET"),
     (f"{_P}/data", add_data, "POST"),
     (f"{_P}/data/{{name}}", one_data),
@@ -369,7 +384,7 @@ ROUTES: list[tuple[Any, ...]] = [
     (f"{_P}/threads/{{thread}}/stop", stop, "POST"),
     (f"{_P}/threads/{{thread}}/decide", decide, "POST"),
     (f"{_P}/runs/{{run}}", run),
-    (f"{_P}/runs/{{run}}/steps/{{step:int}}/artifacts/{{number:int}}", artifact),
+    (f"{_P}/runs/{{run}}/steps/{{step}}/artifacts/{{number}}", artifact),
     (f"{_P}/runs/{{run}}/export", export),
     (f"{_P}/runs/{{run}}/feedback", say, "POST"),
 ]

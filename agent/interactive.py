@@ -19,6 +19,7 @@ from moho.survey import Data, Gather, Grid, Gravity, Magnetics, Seismic, Volume,
 Figure = dict[str, Any]
 CLIP = 99.0  # percentile of the absolute amplitudes
 DIVERGING = [[0.0, "#67001f"], [0.25, "#f4a582"], [0.5, "#f7f7f7"], [0.75, "#92c5de"], [1.0, "#053061"]]  # blue is positive
+POINTS = 20_000  # of a map of stations
 ABOUT_ZERO = ("amplitude", "residual", "vertical derivative", "difference")
 
 
@@ -46,13 +47,13 @@ def section(line: Seismic | Gather, width: int, height: int, clip: float) -> Fig
     vertical = line.t0 + np.arange(thin.shape[1]) * rows * line.dt
     signed = not isinstance(line, Seismic) or line.quantity in ABOUT_ZERO
     horizontal, label = _along(line)
-    low, high = limits(values, clip, signed)
+    low, high = limits(thin, clip, signed)
     unit = getattr(line, "unit", "") if isinstance(line, Seismic) else ""
     name = line.quantity if isinstance(line, Seismic) else "amplitude"
     heat = {
         "type": "heatmap", "z": _packed(thin.T), "x": _packed(horizontal[::columns][: len(thin)]), "y": _packed(vertical), "zmin": low, "zmax": high,
         "colorscale": DIVERGING if signed else "Viridis", "zsmooth": False, "hoverongaps": False,
-        "colorbar": {"title": {"text": f"{name}{f' ({unit})' if unit not in ('', 'unknown') else ''}, clip {clip:g} %"}},
+        "colorbar": {"title": {"text": plain(f"{name}{f' ({unit})' if unit not in ('', 'unknown') else ''}, clip {clip:g} %")}},
         "hovertemplate": f"{label} %{{x}}<br>{'depth' if depth else 'time'} %{{y:.4g}} {'m' if depth else 's'}<br>%{{z:.5g}}<extra></extra>",
     }  # fmt: skip
     layout = _layout(line.title) | {
@@ -71,11 +72,11 @@ def grid_map(grid: Grid, width: int, height: int, clip: float) -> Figure:
     heat = {
         "type": "heatmap", "z": _packed(values[::rows, ::columns]), "x": _packed(grid.x[::columns]), "y": _packed(grid.y[::rows]), "zmin": low, "zmax": high,
         "colorscale": DIVERGING if signed else "Viridis", "zsmooth": False, "hoverongaps": False,
-        "colorbar": {"title": {"text": f"{grid.quantity} ({grid.unit})"}},
+        "colorbar": {"title": {"text": plain(f"{grid.quantity} ({grid.unit})")}},
     }  # fmt: skip
     traces: list[dict[str, Any]] = [heat]
     if grid.stations is not None:
-        traces.append({"type": "scattergl", "x": _packed(grid.stations[:, 0]), "y": _packed(grid.stations[:, 1]), "mode": "markers", "name": "stations",
+        traces.append({"type": "scatter", "x": _packed(grid.stations[:, 0]), "y": _packed(grid.stations[:, 1]), "mode": "markers", "name": "stations",
                        "marker": {"size": 3, "color": "#222"}, "hoverinfo": "skip"})  # fmt: skip
     return {"data": traces, "layout": _layout(grid.title) | _plan(grid.geographic, grid.crs)}
 
@@ -84,12 +85,16 @@ def station_map(stations: Gravity | Magnetics, width: int, height: int, clip: fl
     """Stations coloured by their value."""
     geographic = stations.longitude is not None
     east, north = (stations.longitude, stations.latitude) if geographic else (stations.x, stations.y)
-    low, high = limits(stations.value, clip, False)
+    assert east is not None
+    assert north is not None
+    every = _every(len(stations.value), POINTS)
+    east, north, value = east[::every], north[::every], stations.value[::every]
+    low, high = limits(value, clip, False)
     unit = "mGal" if isinstance(stations, Gravity) else "nT"
     points = {
-        "type": "scattergl", "x": _packed(east), "y": _packed(north), "mode": "markers", "text": [f"{value:.5g} {unit}" for value in stations.value],
-        "marker": {"size": 7, "color": _packed(stations.value), "cmin": low, "cmax": high, "colorscale": "Viridis", "showscale": True,
-                   "colorbar": {"title": {"text": f"{stations.quantity} ({unit})"}}},
+        "type": "scatter", "x": _packed(east), "y": _packed(north), "mode": "markers", "text": [f"{one:.5g} {unit}" for one in value],
+        "marker": {"size": 7, "color": _packed(value), "cmin": low, "cmax": high, "colorscale": "Viridis", "showscale": True,
+                   "colorbar": {"title": {"text": plain(f"{stations.quantity} ({unit})")}}},
     }  # fmt: skip
     return {"data": [points], "layout": _layout(stations.title) | _plan(geographic, stations.crs)}
 
@@ -109,10 +114,10 @@ def logs(well: Well, width: int, height: int, clip: float) -> Figure:
         axis = "" if place == 0 else str(place + 1)
         left, right = place / len(shown), (place + 0.9) / len(shown)
         resistivity = group[0].upper().startswith(TRACKS[1])
-        title = ", ".join(f"{name} ({well.curves[name].unit})" for name in group)
+        title = plain(", ".join(f"{name} ({well.curves[name].unit})" for name in group))
         layout[f"xaxis{axis}"] = {"domain": [left, right], "title": {"text": title}, "side": "top", "type": "log" if resistivity else "linear"}
         for name in group:
-            line = {"type": "scattergl", "mode": "lines", "name": name, "x": _packed(well.curves[name].values[::rows]), "y": _packed(well.depth[::rows])}
+            line = {"type": "scatter", "mode": "lines", "name": plain(name), "x": _packed(well.curves[name].values[::rows]), "y": _packed(well.depth[::rows])}
             traces.append(line | {"xaxis": f"x{axis}", "yaxis": "y", "connectgaps": False})
     return {"data": traces, "layout": layout}
 
@@ -128,10 +133,10 @@ def seismograms(waveforms: Waveforms, width: int, height: int, clip: float) -> F
         step = _every(trace.stats.npts, 2 * width)
         values = _extremes(np.asarray(trace.data, np.float32)[None, :], step)[0]
         seconds = float(trace.stats.starttime - begin) + np.arange(len(values)) * step * trace.stats.delta
-        traces.append({"type": "scattergl", "mode": "lines", "x": _packed(seconds), "y": _packed(values), "xaxis": "x", "yaxis": f"y{axis}", "name": trace.id,
+        traces.append({"type": "scatter", "mode": "lines", "x": _packed(seconds), "y": _packed(values), "xaxis": "x", "yaxis": f"y{axis}", "name": plain(trace.id),
                        "line": {"width": 1, "color": "#1f4e79"}})  # fmt: skip
         low, high = 1 - (place + 0.95) / len(streams), 1 - place / len(streams)
-        layout[f"yaxis{axis}"] = {"domain": [low, high], "title": {"text": f"{trace.id}<br>({waveforms.unit})", "font": {"size": 9}}, "anchor": "x"}
+        layout[f"yaxis{axis}"] = {"domain": [low, high], "title": {"text": f"{plain(trace.id)}<br>({plain(waveforms.unit)})", "font": {"size": 9}}, "anchor": "x"}
     return {"data": traces, "layout": layout}
 
 
@@ -186,8 +191,13 @@ def _packed(values: Any) -> dict[str, Any]:
 
 def _plan(geographic: bool, crs: str) -> dict[str, Any]:
     east, north = ("longitude (deg)", "latitude (deg)") if geographic else ("easting (m)", "northing (m)")
-    return {"xaxis": {"title": {"text": f"{east}, {crs}"}}, "yaxis": {"title": {"text": north}, "scaleanchor": "x"}}
+    return {"xaxis": {"title": {"text": plain(f"{east}, {crs}")}}, "yaxis": {"title": {"text": north}, "scaleanchor": "x"}}
+
+
+def plain(text: str) -> str:
+    """Text of a file as plotly.js shows it: no tags."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _layout(title: str) -> dict[str, Any]:
-    return {"title": {"text": title, "font": {"size": 14}}, "margin": {"l": 70, "r": 20, "t": 70, "b": 50}, "showlegend": False}
+    return {"title": {"text": plain(title), "font": {"size": 14}}, "margin": {"l": 70, "r": 20, "t": 70, "b": 50}, "showlegend": False}

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import multiprocessing
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -20,7 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from moho.agent import events
 from moho.agent.events import EventLog
@@ -84,6 +86,7 @@ class Jobs:
         self.counts: Counter[str] = Counter()  # ended requests by status
         self.seconds = 0.0  # that they took
         self._logs: dict[str, EventLog] = {}
+        self._held: dict[str, tuple[IO[str], bool]] = {}  # project folder -> the lock that says that there are jobs on it, whether it was the first
         self._waiting: deque[Job] = deque()
         self._change = threading.Condition()
         self._closing = False
@@ -100,14 +103,14 @@ class Jobs:
             folder = str(project)
             if folder not in self._logs:
                 self._logs[folder] = events.opened(Path(folder), self.options.database)
+                self._alone(folder)
             return self._logs[folder]
 
-    def folder_of(self, log: EventLog) -> str:
-        """The project folder that a log is of."""
-        return next((folder for folder, one in self._logs.items() if one is log), "")
+    def submit(self, job: Job, again: bool = False) -> int:
+        """Let a request run as soon as there is a place; how many are before it. Refusal E_BUSY where its thread is busy, or too many wait.
 
-    def submit(self, job: Job) -> int:
-        """Let a request run as soon as there is a place; how many are before it. Refusal E_BUSY where its thread is busy, or too many wait."""
+        `again`: it was submitted before, to the server before this one.
+        """
         job = replace(job, asked=time.time())
         log = self.log(job.project)
         with self._change:
@@ -115,10 +118,16 @@ class Jobs:
                 raise Refusal("E_BUSY", "the server is about to end", "Ask again in a moment.")
             if self._of(job.project, job.thread):
                 raise Refusal("E_BUSY", "this conversation is still at work", "Stop it, or wait for its answer.")
-            if len(self._waiting) >= self.longest:
+            if len(self._waiting) >= self.longest and not again:
                 raise Refusal("E_BUSY", f"{len(self._waiting)} requests wait already", "Try again later.")
+            if sum(other.person == job.person for other in self._waiting) >= max(4, self.longest // 4) and not job.resume:
+                raise Refusal("E_BUSY", "several of your requests wait already", "Wait for one of them, or stop it.")
             if not job.resume:
-                log.add(job.thread, "asked", {"request": job.request, "person": job.person, "model": job.model or self.options.model})
+                kept = {key: getattr(job, key) for key in ("request", "person", "focus", "tool", "arguments")}
+                log.add(job.thread, "asked", kept | {"model": job.model or self.options.model})
+            elif job.approved is not None and not again:
+                kept = {key: getattr(job, key) for key in ("approved", "edited", "fingerprint", "person")}
+                log.add(job.thread, "decided", kept, job.run)
             self._waiting.append(job)
             before = len(self._waiting) - 1
             if before or all(slot.job for slot in self._slots):
@@ -138,13 +147,11 @@ class Jobs:
             slot = next((slot for slot in self._slots if slot.job and (slot.job.project, slot.job.thread) == (project, thread)), None)
             if slot is None:
                 return False
+            job = slot.job
             slot.stopping = True
-            process = slot.process
-        if process is not None:
-            process.kill()
-            process.join(GRACE)
-        with self._change:
-            self._change.wait_for(lambda: slot.job is None or not slot.stopping, GRACE)
+            if slot.process is not None:
+                slot.process.kill()
+            self._change.wait_for(lambda: slot.job is not job, 2 * GRACE)
         return True
 
     def running(self, project: str = "", thread: str = "") -> list[Job]:
@@ -161,15 +168,37 @@ class Jobs:
     def recover(self, project: str | Path, person: str) -> int:
         """Take up what was under way when the server before this one ended; how many requests."""
         log, count = self.log(project), 0
+        if not self._alone(str(project)):  # what is under way there is under way in another process
+            return 0
         for row in log.unfinished():
             if self.running(str(project), row.thread):
                 continue
-            runs = [one.run for one in log.since(row.thread, row.seq) if one.run]
-            model = str(row.data.get("model", ""))
-            whose = str(row.data.get("person", person))
-            self.submit(Job(str(project), row.thread, whose, str(row.data["request"]), model=model, resume=True, run=runs[-1] if runs else ""))
+            job = Job(str(project), row.thread, str(row.data.get("person", person)), str(row.data.get("request", "")), resume=True, run=row.run)
+            if row.what == "decided":
+                data = row.data
+                job = replace(job, approved=bool(data["approved"]), edited=data["edited"], fingerprint=str(data["fingerprint"]))
+            else:
+                runs = [one.run for one in log.since(row.thread, row.seq) if one.what == "run"]
+                job = replace(job, run=runs[-1] if runs else "", model=str(row.data.get("model", "")), focus=row.data.get("focus") or ())
+                if row.data.get("tool"):  # run by its name: from its beginning
+                    job = replace(job, tool=str(row.data["tool"]), arguments=row.data.get("arguments") or {})
+            self.submit(job, again=True)
             count += 1
         return count
+
+    def _alone(self, project: str) -> bool:
+        """Whether no other process has jobs on this project; it is this one's from then on, together with any that come later."""
+        if project in self._held:
+            return self._held[project][1]
+        file = open(Path(project) / ".jobs", "a")  # noqa: SIM115  held as long as the server
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            alone = False
+        fcntl.flock(file, fcntl.LOCK_SH)
+        self._held[project] = file, alone
+        return alone
 
     def close(self, seconds: float = 30.0) -> None:
         """End: nothing new is begun, what runs has so many seconds, then it is killed and taken up at the next start."""
@@ -178,17 +207,22 @@ class Jobs:
             self._waiting.clear()  # they are in the log, unfinished
             self._change.notify_all()
             self._change.wait_for(lambda: not any(slot.job for slot in self._slots), seconds)
-        for slot in self._slots:
-            if slot.process is not None:
-                with contextlib.suppress(OSError):
-                    assert slot.pipe is not None
-                    slot.pipe.send(None)
-                slot.process.join(GRACE)
-                if slot.process.is_alive():
-                    slot.process.kill()
-                    slot.process.join(GRACE)
+        started = [slot for slot in self._slots if slot.process is not None]
+        for slot in started:
+            with contextlib.suppress(OSError):
+                assert slot.pipe is not None
+                slot.pipe.send(None)
+        until = time.monotonic() + GRACE
+        for slot in started:
+            slot.process.join(max(0.0, until - time.monotonic()))
+            slot.process.kill()
+        for slot in started:
+            slot.process.join(GRACE)
         for log in self._logs.values():
             log.close()
+        for file, _ in self._held.values():
+            file.close()
+        self._held.clear()
 
     # -- below
 
@@ -217,8 +251,15 @@ class Jobs:
                 slot.job, slot.stopping = job, False
             try:
                 self._run(slot, job)
+            except Exception as error:  # a place that is lost here would be lost for ever
+                slot.uses = USES
+                with contextlib.suppress(Exception):
+                    ended = failed(DataError("E_INTERNAL", f"{type(error).__name__}: {error}"), job)
+                    self.log(job.project).add(job.thread, "ended", ended, job.run)
             finally:
                 with self._change:
+                    if slot.stopping:
+                        slot.uses = USES  # it was killed, whatever it seems to be
                     slot.job, slot.stopping = None, False
                     self._change.notify_all()
 
@@ -228,6 +269,8 @@ class Jobs:
         ended: Mapping[str, Any] | None = None
         try:
             pipe = self._worker(slot)
+            if slot.stopping:
+                raise EOFError
             pipe.send(job)
             log.add(job.thread, "started", {"waited": round(time.time() - job.asked, 3)}, run)
             while ended is None:
@@ -245,6 +288,8 @@ class Jobs:
             words = "Stopped." if slot.stopping else "The process that worked on this died. What it had kept is there; ask again."
             ended = {"status": "stopped" if slot.stopping else "failed", "answer": words, "code": "" if slot.stopping else "E_RESOURCE", "run_id": run}
         waits = bool(ended.get("approval"))
+        if waits:
+            ended = {**ended, "approval": {**ended["approval"], "id": secrets.token_hex(8), "person": job.person}}
         log.add(job.thread, "waits" if waits else "stopped" if ended["status"] == "stopped" else "ended", ended, run)
         self.counts[str(ended["status"])] += 1
         self.seconds += time.monotonic() - began
@@ -257,10 +302,11 @@ class Jobs:
                 slot.process.kill()
                 slot.process.join(GRACE)
             ours, theirs = self._context.Pipe()
-            slot.process = self._context.Process(target=work, args=(theirs, self.options, os.getpid()), daemon=True)
-            slot.process.start()
+            made = self._context.Process(target=work, args=(theirs, self.options, os.getpid()), daemon=True)
+            made.start()
             theirs.close()
-            slot.pipe, slot.uses = ours, 0
+            with self._change:
+                slot.process, slot.pipe, slot.uses = made, ours, 0
         assert slot.pipe is not None
         return slot.pipe
 
@@ -315,8 +361,9 @@ def play(job: Job, options: Options, tell: Callable[[str, Mapping[str, Any]], No
             return _by_name(project, job, budget, tell)
         with graph.threads(project, options.database) as checkpointer:
             model = _model(spec, options)
-            agent = graph.Agent(project, model, name=spec, budget=budget, checkpointer=checkpointer, on_event=told, stream=True, draw=options.draw)
-            if job.resume:
+            prefix = f"{job.project}:" if options.database else ""  # one database holds the conversations of all
+            agent = graph.Agent(project, model, name=spec, prefix=prefix, budget=budget, checkpointer=checkpointer, on_event=told, stream=True, draw=options.draw)
+            if job.resume and not job.tool:
                 outcome = _resumed(agent, job)
                 if outcome is not None:
                     return outcome.json()

@@ -21,6 +21,7 @@ from mcp import types
 from mcp.server.lowlevel import Server
 
 from moho import __version__
+from moho.agent.doors import ID, WORDS
 from moho.agent.events import Row
 from moho.agent.jobs import Job, Jobs
 from moho.agent.registry import Tool, find_tool, load_tools
@@ -80,7 +81,7 @@ def create(jobs: Jobs, where: Where, toolsets: Sequence[str] = (CORE,), roots: A
 def described(tool: Tool) -> types.Tool:
     """A tool of the registry as this protocol describes it. None of them changes a file of the person's: each adds a result of its own."""
     hints = types.ToolAnnotations(title=tool.name.replace("_", " "), read_only_hint=tool.stage in ("inspect", "plot", "literature"),
-                                  destructive_hint=False, idempotent_hint=True, open_world_hint=False)  # fmt: skip
+                                  destructive_hint=False, idempotent_hint=tool.stage == "inspect", open_world_hint=False)  # fmt: skip
     return types.Tool(name=tool.name, description=tool.description, input_schema=tool.schema(), annotations=hints)
 
 
@@ -129,8 +130,10 @@ async def _call(
     if name == "ask":
         thread = str(arguments.get("thread") or thread)
         job = Job(str(project.folder), thread, person, str(arguments.get("request", "")).strip())
-        if not job.request:
-            raise DataError("E_ARGUMENT", "say what you want done")
+        if not job.request or len(job.request) > WORDS:
+            raise DataError("E_ARGUMENT", f"say what you want done, in at most {WORDS} characters")
+        if not ID.fullmatch(thread):
+            raise DataError("E_ARGUMENT", "a conversation is named by letters, digits, - and _")
     else:
         given = dict(arguments.get("arguments") or {}) if name == "run_tool" else dict(arguments)
         tool = find_tool(str(arguments.get("name", ""))).name if name == "run_tool" else name
@@ -141,19 +144,17 @@ async def _call(
 
 async def _run(jobs: Jobs, context: Any, project: Project, job: Job) -> types.CallToolResult:
     """A job's end as a result, its progress told meanwhile; stopped where the call is cancelled."""
-    log = jobs.log(project.folder)
-    last = max((row.seq for row in log.since(job.thread, 0, 100_000)), default=0)
+    log = await anyio.to_thread.run_sync(jobs.log, project.folder)
+    last = await anyio.to_thread.run_sync(log.end, job.thread)
     await anyio.to_thread.run_sync(partial(jobs.submit, job))
-    deadline, steps = time.monotonic() + LIMIT, 0
+    deadline, told = time.monotonic() + LIMIT, 0
     try:
         while time.monotonic() < deadline:
             for row in await anyio.to_thread.run_sync(partial(log.wait, job.thread, last, 0.5), abandon_on_cancel=True):
                 last = row.seq
-                if row.what == "chunk":
-                    await _progress(context, row.data["done"], row.data["of"], str(row.data.get("text", "")))
-                elif row.what in ("call", "step"):
-                    steps += row.what == "step"
-                    await _progress(context, steps, None, str(row.data.get("tool", "")))
+                if row.what in ("chunk", "call", "step"):
+                    told += 1  # it has to grow, through chunks and steps alike
+                    await context.session.report_progress(float(told), None, str(row.data.get("text") or row.data.get("tool", "")))
                 elif row.what in ("ended", "stopped", "waits"):
                     return _result(row, project)
         await anyio.to_thread.run_sync(partial(jobs.stop, job.project, job.thread))
@@ -162,11 +163,6 @@ async def _run(jobs: Jobs, context: Any, project: Project, job: Job) -> types.Ca
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(partial(jobs.stop, job.project, job.thread))
         raise
-
-
-async def _progress(context: Any, done: float, of: float | None, words: str) -> None:
-    """Told where the client asked for it; the number only grows."""
-    await context.session.report_progress(float(done), float(of) if of is not None else None, words)
 
 
 def _result(row: Row, project: Project) -> types.CallToolResult:

@@ -8,20 +8,22 @@ approval ends the reply with the address of the page, where it can be given.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from moho.agent.doors import Doors, body
+from moho.agent.doors import WORDS, Doors, body, finite
 from moho.agent.events import EventLog, Row
-from moho.agent.handlers import WORDS
 from moho.agent.jobs import Job
 from moho.errors import DataError, MohoError
 from moho.project import Project
@@ -53,66 +55,94 @@ async def completions(doors: Doors, request: Request) -> Response:
         project = Project.open(folder, create=False)
     except MohoError as error:
         return problem(404 if error.code == "E_NOT_FOUND" else 413 if error.code == "E_LIMIT" else 400, error.message, error.code)
-    thread = _threads.get(_digest(person.name, spoken)) or secrets.token_hex(6)
-    log = doors.jobs.log(project.folder)
-    last = await run_in_threadpool(lambda: max((row.seq for row in log.since(thread, 0, 100_000)), default=0))
+    whose = f"{person.name} {project.folder}"
+    thread = _threads.get(_digest(whose, spoken)) or secrets.token_hex(6)
+    log = await run_in_threadpool(doors.jobs.log, project.folder)
+    last = await run_in_threadpool(log.end, thread)
+    options = given.get("stream_options")
+    counted = isinstance(options, dict) and bool(options.get("include_usage"))
     try:
         await run_in_threadpool(doors.jobs.submit, Job(str(project.folder), thread, person.name, words))
     except MohoError as error:
-        return problem(429, error.message, error.code, "rate_limit_error")
+        busy = error.code == "E_BUSY"
+        return problem(429 if busy else 507 if error.code == "E_DISK" else 500, error.message, error.code, "rate_limit_error" if busy else "server_error")
     identity, made = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
     head = {"id": identity, "created": made, "model": name, "system_fingerprint": thread}
-    counted = bool((given.get("stream_options") or {}).get("include_usage"))
+    asked = _Asked(str(project.folder), thread, last, whose, [*spoken, ("user", words)])
     if given.get("stream"):
-        pieces = _streamed(doors, request, log, thread, last, head, counted, person.name, [*spoken, ("user", words)])
-        return StreamingResponse(pieces, media_type="text/event-stream")
-    async for row in _until_end(doors, request, log, thread, last):
-        if row.what in ("ended", "stopped", "waits"):
-            text = _text(row, request)
-            _remember(person.name, [*spoken, ("user", words), ("assistant", text)], thread)
-            choice = {"index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "finish_reason": "stop", "logprobs": None}
-            return JSONResponse(head | {"object": "chat.completion", "choices": [choice], "usage": _usage(words, text), "moho": _more(row)})
-    doors.jobs.stop(str(project.folder), thread)
+        return StreamingResponse(_streamed(doors, request, log, asked, head, counted), media_type="text/event-stream")
+    async with _stopping(doors, asked) as ended:
+        async for row in _until_end(doors, request, log, thread, last):
+            if row.what in ("ended", "stopped", "waits"):
+                ended.append(row)
+                text = _text(row, request)
+                _remember(whose, [*asked.spoken, ("assistant", text)], thread)
+                choice = {"index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "finish_reason": "stop", "logprobs": None}
+                told = head | {"object": "chat.completion", "choices": [choice], "usage": _usage(words, text), "moho": finite(_more(row))}
+                return JSONResponse(told)
     return problem(504, "the request took too long, or its client went", "E_BUDGET", "server_error")
 
 
-async def _streamed(
-    doors: Doors, request: Request, log: EventLog, thread: str, last: int, head: Mapping[str, Any], counted: bool, person: str, spoken: Any
-) -> AsyncIterator[str]:
-    """Server-sent chunks: what is streamed of the answer as it comes, then the rest."""
+@dataclass(frozen=True)
+class _Asked:
+    """A request under way for a client."""
+
+    folder: str
+    thread: str
+    last: int  # number of the event before it
+    whose: str
+    spoken: Sequence[tuple[str, str]]
+
+
+@contextlib.asynccontextmanager
+async def _stopping(doors: Doors, asked: _Asked) -> AsyncIterator[list[Row]]:
+    """Stops the request where its end was not put into the list: its client went, or it took too long. Not where the server ends."""
+    ended: list[Row] = []
+    try:
+        yield ended
+    finally:
+        if not ended and not doors.closing:
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(doors.jobs.stop, asked.folder, asked.thread)
+
+
+async def _streamed(doors: Doors, request: Request, log: EventLog, asked: _Asked, head: Mapping[str, Any], counted: bool) -> AsyncIterator[str]:
+    """Server-sent chunks: what is streamed of the answer as it comes, then the rest. What did not stand is followed by what does."""
 
     def chunk(delta: Mapping[str, Any], end: str | None = None, **more: Any) -> str:
         told = {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": end, "logprobs": None}], **more}
-        return f"data: {json.dumps(told, ensure_ascii=False)}\n\n"
+        return f"data: {json.dumps(finite(told), ensure_ascii=False)}\n\n"
 
-    yield chunk({"role": "assistant", "content": ""})
-    sent, ended = "", False
-    async for row in _until_end(doors, request, log, thread, last):
-        if row.what == "text":
-            piece = str(row.data.get("text", ""))
-            sent += piece
-            yield chunk({"content": piece})
-        elif row.what in ("ended", "stopped", "waits"):
-            ended = True
-            text = _text(row, request)
-            rest = text[len(sent) :] if text.startswith(sent) else f"\n\n{text}" if sent else text
-            if rest:
-                yield chunk({"content": rest})
-            _remember(person, [*spoken, ("assistant", sent + rest)], thread)
-            yield chunk({}, "stop", moho=_more(row))
-            if counted:
-                yield f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [], 'usage': _usage(spoken[-1][1], text)})}\n\n"
-    if not ended:  # nobody reads any more: what runs for them is stopped
-        await run_in_threadpool(doors.jobs.stop, doors.jobs.folder_of(log), thread)
-        return
-    yield "data: [DONE]\n\n"
+    sent = standing = ""  # all that was sent, and what of it has not been taken back
+    async with _stopping(doors, asked) as ended:
+        yield chunk({"role": "assistant", "content": ""})
+        async for row in _until_end(doors, request, log, asked.thread, asked.last):
+            if row.what == "text":
+                piece = str(row.data.get("text", ""))
+                sent, standing = sent + piece, standing + piece
+                yield chunk({"content": piece})
+            elif row.what == "retract" and standing:
+                sent, standing = sent + "\n\n", ""
+                yield chunk({"content": "\n\n"})
+            elif row.what in ("ended", "stopped", "waits"):
+                ended.append(row)
+                text = _text(row, request)
+                rest = text[len(standing) :] if text.startswith(standing) else f"\n\n{text}"
+                if rest:
+                    yield chunk({"content": rest})
+                _remember(asked.whose, [*asked.spoken, ("assistant", sent + rest)], asked.thread)
+                yield chunk({}, "stop", moho=_more(row))
+                if counted:
+                    yield f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [], 'usage': _usage(asked.spoken[-1][1], text)})}\n\n"
+        if ended:
+            yield "data: [DONE]\n\n"
 
 
 async def _until_end(doors: Doors, request: Request, log: EventLog, thread: str, last: int) -> AsyncIterator[Row]:
     """The events of a request up to its end; it stops early where its client went."""
     deadline = time.monotonic() + LIMIT
     while time.monotonic() < deadline and not doors.closing and not await request.is_disconnected():
-        for row in await run_in_threadpool(log.wait, thread, last, 1.0):
+        for row in await doors.events(log, thread, last):
             last = row.seq
             yield row
             if row.what in ("ended", "stopped", "waits"):
@@ -137,7 +167,7 @@ def _asked(given: Mapping[str, Any]) -> tuple[str, str, list[tuple[str, str]]]:
                 raise DataError("E_UNSUPPORTED", "only text can be sent here; add data to the project")
             content = "".join(str(part.get("text", "")) for part in content)
         if message["role"] in ("user", "assistant"):
-            spoken.append((str(message["role"]), str(content)))
+            spoken.append((str(message["role"]), str(content).strip()))
     if not spoken or spoken[-1][0] != "user" or not spoken[-1][1].strip():
         raise DataError("E_ARGUMENT", "the last message is the user's, and says something")
     words = spoken[-1][1].strip()
@@ -173,7 +203,7 @@ def _digest(person: str, spoken: Sequence[tuple[str, str]]) -> str:
 
 
 def _remember(person: str, spoken: Sequence[tuple[str, str]], thread: str) -> None:
-    _threads[_digest(person, spoken)] = thread
+    _threads[_digest(person, [(role, text.strip()) for role, text in spoken])] = thread
     while len(_threads) > REMEMBERED:
         _threads.pop(next(iter(_threads)))
 

@@ -11,7 +11,7 @@ from moho import __version__
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
 BODIES: dict[str, dict[str, Any]] = {  # handler -> properties of its JSON body; those with a star are required
     "ask": {"request*": TEXT, "thread": TEXT, "focus": {"type": "array", "items": TEXT}},
-    "decide": {"approved*": FLAG, "fingerprint*": TEXT, "arguments": {"type": "object"}},
+    "decide": {"approved*": FLAG, "id*": TEXT, "fingerprint*": TEXT, "arguments": {"type": "object"}},
     "add_data": {"path": TEXT, "upload": TEXT, "name": TEXT, "hints": {"type": "object"}},
     "begin_upload": {"name*": TEXT, "size*": NUMBER},
     "say": {"verdict*": {"type": "string", "enum": ["good", "bad", "withdrawn"]}, "better": TEXT, "decision": NUMBER},

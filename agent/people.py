@@ -57,40 +57,24 @@ def alone(token: str, folder: Path) -> People:
 
 def team() -> People:
     """The people of `moho serve`, each with the projects in their folder. DataError where the file is damaged or others may read it."""
-    path = home() / FILE
-    if not path.exists():
-        return People([])
-    if path.stat().st_mode & 0o077:
-        raise DataError("E_PERM", f"{path} can be read by others", f"chmod 600 {path}")
-    try:
-        kept = json.loads(path.read_bytes())["people"]
-        return People([Person(str(one["name"]), str(one["sha256"]), _projects(str(one["name"]))) for one in kept])
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError("E_CHANGED", f"{path} is damaged: {error!r}") from error
+    return People([Person(one["name"], one["sha256"], _projects(one["name"])) for one in _kept()])
 
 
 def invite(name: str) -> str:
     """Enter somebody, or give them a new token; the token, which is kept nowhere."""
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
         raise DataError("E_ARGUMENT", f"{name!r} is no name here: a small letter, then small letters, digits, - and _")
-    path, token = home() / FILE, secrets.token_urlsafe(24)
-    kept = json.loads(path.read_bytes())["people"] if path.exists() else []
-    kept = [one for one in kept if one["name"] != name] + [{"name": name, "sha256": sha256(token.encode()).hexdigest()}]
-    store.atomic_write(path, json.dumps({"schema_version": 1, "people": kept}, indent=1).encode(), replace=True)
-    os.chmod(path, 0o600)
+    token = secrets.token_urlsafe(24)
+    _write([*(one for one in _kept() if one["name"] != name), {"name": name, "sha256": sha256(token.encode()).hexdigest()}])
     new_project(name, "first")
     return token
 
 
 def dismiss(name: str) -> None:
     """Take somebody's token away; their projects stay."""
-    path = home() / FILE
-    kept = json.loads(path.read_bytes())["people"] if path.exists() else []
-    if not any(one["name"] == name for one in kept):
+    if not any(one["name"] == name for one in _kept()):
         raise DataError("E_NOT_FOUND", f"there is nobody called {name!r}")
-    left = [one for one in kept if one["name"] != name]
-    store.atomic_write(path, json.dumps({"schema_version": 1, "people": left}, indent=1).encode(), replace=True)
-    os.chmod(path, 0o600)
+    _write([one for one in _kept() if one["name"] != name])
 
 
 def new_project(person: str, name: str) -> Path:
@@ -100,6 +84,29 @@ def new_project(person: str, name: str) -> Path:
     folder = _folder(person) / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     return Project.open(folder).folder
+
+
+def _kept() -> list[dict[str, str]]:
+    path = home() / FILE
+    try:
+        if not path.exists():
+            return []
+        if path.stat().st_mode & 0o077:
+            raise DataError("E_PERM", f"{path} can be read by others", f"chmod 600 {path}")
+        return [{"name": str(one["name"]), "sha256": str(one["sha256"])} for one in json.loads(path.read_bytes())["people"]]
+    except OSError as error:
+        raise store.disk_error(error, path) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError("E_CHANGED", f"{path} is damaged: {error!r}") from error
+
+
+def _write(people: list[dict[str, str]]) -> None:
+    """Whole and by a rename, and at no moment to be read by others."""
+    before = os.umask(0o077)
+    try:
+        store.atomic_write(home() / FILE, json.dumps({"schema_version": 1, "people": people}, indent=1).encode(), replace=True)
+    finally:
+        os.umask(before)
 
 
 def _folder(person: str) -> Path:

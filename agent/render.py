@@ -36,8 +36,8 @@ def answer(text: str, numbers: Sequence[Mapping[str, Any]] = (), steps: Sequence
         if found < 0 or len(written) > 200:
             continue
         told = source(str(number["source"]), steps)
-        mark = f'<span class="number" tabindex="0" data-source="{html.escape(told)}" aria-label="{html.escape(written)}, {html.escape(told)}">'
-        pieces += [text[position:found], hold(f"{mark}{html.escape(written)}</span>")]
+        mark = f'<button type="button" class="number" data-source="{html.escape(told)}" aria-label="{html.escape(written)}, from {html.escape(told)}">'
+        pieces += [text[position:found], hold(f"{mark}{html.escape(written)}</button>")]
         position = found + len(written)
     text = "".join([*pieces, text[position:]])
     known = {str(citation["key"]): citation for citation in citations}

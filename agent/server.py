@@ -8,7 +8,9 @@ request but `moho.agent.uploads`, which holds it to the roots; artefacts are nam
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,7 +20,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from sqlalchemy.exc import DBAPIError
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -61,7 +64,10 @@ class Gate:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refusal(request)
+        try:
+            refusal = self._refusal(request)
+        except MohoError as error:
+            refusal = failure(error)
         if refusal is not None:
             await refusal(scope, receive, secured)
             return
@@ -81,13 +87,13 @@ class Gate:
         token, header = "", request.headers.get("authorization", "")
         if header.lower().startswith("bearer "):
             token = header[7:].strip()
-        elif COOKIE in request.cookies:
-            token = request.cookies[COOKIE]
+        else:
+            token = request.cookies.get(cookie(request), "")
         person = self.doors.people.of(token) if token else None
         if person is None and request.method == "GET" and request.url.path == "/" and (given := request.query_params.get("token")):
             if self.doors.people.of(given) is not None:
                 entered = RedirectResponse("/", 303)
-                entered.set_cookie(COOKIE, given, httponly=True, samesite="strict", secure=request.url.scheme == "https", max_age=30 * 86400)
+                entered.set_cookie(cookie(request), given, httponly=True, samesite="strict", secure=request.url.scheme == "https", max_age=30 * 86400)
                 return entered
         if person is None:
             if request.method == "GET" and request.url.path == "/":
@@ -107,6 +113,11 @@ class Gate:
         return origin in (f"http://{host}", f"https://{host}", *self.doors.settings.origins)
 
 
+def cookie(request: Request) -> str:
+    """The cookie of this server: a browser gives those of one host to all of its ports."""
+    return f"{COOKIE}-{request.url.port or 0}"
+
+
 def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Starlette:
     """The application."""
     doors = Doors(jobs, people, settings)
@@ -117,8 +128,14 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
                 return await handler(doors, request)
             except MohoError as error:
                 return failure(error)
-            except (ValueError, TypeError, KeyError) as error:
+            except ClientDisconnect:
+                return Response(status_code=499)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 return problem(400, "E_ARGUMENT", str(error)[:500])
+            except OSError as error:
+                return problem(507 if error.errno == errno.ENOSPC else 404, "E_DISK" if error.errno == errno.ENOSPC else "E_NOT_FOUND", "it cannot be read")
+            except DBAPIError:
+                return problem(503, "E_BUSY", "the event log does not answer")
 
         return Route(path, answer, methods=list(methods) or ["GET"])
 
@@ -137,7 +154,10 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         for person in doors.people:
             for folder in person.projects.values():
-                await run_in_threadpool(jobs.recover, folder, person.name)
+                try:
+                    await run_in_threadpool(jobs.recover, folder, person.name)
+                except Exception as error:  # one project that is damaged does not keep the others from being served
+                    print(f"{folder}: {error}", file=sys.stderr)
         async with manager.run():
             yield
         await run_in_threadpool(jobs.close)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import json
 import os
 import re
@@ -17,6 +19,7 @@ from moho.errors import DataError
 
 LARGEST = 64 * 2**30  # bytes of an upload
 FREE = 2**30  # bytes that an upload leaves free on the disk
+PAUSE = 60.0  # s between pieces of an upload
 KEPT = 7 * 86400.0  # s that an unfinished upload waits
 LISTED = 2000  # names of a folder
 
@@ -31,11 +34,16 @@ class Roots:
         """The path, every link followed, where it lies in one of the roots; DataError E_PERM otherwise."""
         if "\0" in written:
             raise DataError("E_ARGUMENT", "a path has no NUL in it")
-        path = Path(written).expanduser()
+        path = Path(written)
+        if len(written) > 4096 or any(len(part.encode()) > 255 for part in path.parts):
+            raise DataError("E_ARGUMENT", "no path is as long as that")
         if not path.is_absolute():
             found = [root / path for root in self.folders if (root / path).exists()]
             path = found[0] if found else (self.folders[0] / path if self.folders else path)
-        real = path.resolve()
+        try:
+            real = path.resolve()
+        except (OSError, RuntimeError) as error:  # links in a circle
+            raise DataError("E_PERM", f"{written} cannot be followed") from error
         if not any(real == root or root in real.parents for root in (folder.resolve() for folder in self.folders)):
             allowed = ", ".join(map(str, self.folders)) or "none"
             raise DataError("E_PERM", f"{written} is not beneath a folder that data may be taken from", f"Allowed: {allowed} (--root).")
@@ -51,12 +59,15 @@ class Roots:
         if not real.is_dir():
             raise DataError("E_ARGUMENT", f"{written} is a file")
         rows: list[dict[str, object]] = []
-        with os.scandir(real) as found:
-            for entry in found:
-                if not entry.name.startswith(".") and len(rows) < LISTED:
-                    folder = entry.is_dir(follow_symlinks=False)
-                    size = 0 if folder else entry.stat(follow_symlinks=False).st_size
-                    rows.append({"name": entry.name, "path": str(real / entry.name), "folder": folder, "bytes": size})
+        try:
+            with os.scandir(real) as found:
+                for entry in found:
+                    if not entry.name.startswith(".") and len(rows) < LISTED:
+                        folder = entry.is_dir(follow_symlinks=False)
+                        size = 0 if folder else entry.stat(follow_symlinks=False).st_size
+                        rows.append({"name": entry.name, "path": str(real / entry.name), "folder": folder, "bytes": size})
+        except OSError as error:
+            raise store.disk_error(error, real) from error
         return sorted(rows, key=lambda row: (not row["folder"], str(row["name"]).casefold()))
 
 
@@ -71,7 +82,7 @@ class Upload:
 
 
 class Uploads:
-    """The uploads into one folder. The folder of each has the file under its own name once it is whole."""
+    """The uploads into one folder. The folder of each has `upload.json` and `part`, and the whole file in a folder of its own in the end."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,9 +121,17 @@ class Uploads:
             raise DataError("E_CHANGED", f"the upload is at byte {upload.offset}, not {offset}")
         place = self.folder / identity
         left = upload.size - offset
-        with open(place / "part", "ab") as file:
+        if not (place / "part").exists():
+            raise DataError("E_CHANGED", "the upload is whole already")
+        with open(place / "part", "r+b") as file:
             try:
-                async for piece in body:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DataError("E_LOCKED", "another request is sending this file") from error
+            if file.seek(0, os.SEEK_END) != offset:
+                raise DataError("E_CHANGED", f"the upload is at byte {file.tell()}, not {offset}")
+            try:
+                async for piece in _timely(body):
                     if len(piece) > left:
                         raise DataError("E_LIMIT", f"more than {upload.size} bytes came")
                     file.write(piece)
@@ -131,7 +150,8 @@ class Uploads:
         upload, place = self.state(identity), self.folder / identity
         if upload.offset != upload.size:
             raise DataError("E_TRUNCATED", f"{upload.offset} of {upload.size} bytes have come")
-        target = place / upload.name
+        target = place / "file" / upload.name  # a folder of its own: no name is one of ours
+        target.parent.mkdir(exist_ok=True)
         if (place / "part").exists():
             os.rename(place / "part", target)
         return target
@@ -141,3 +161,16 @@ class Uploads:
             part = place / "part"
             if part.exists() and time.time() - part.stat().st_mtime > KEPT:
                 shutil.rmtree(place, ignore_errors=True)
+
+
+async def _timely(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces of a body; E_LIMIT where one does not come in time."""
+    try:
+        while True:
+            async with asyncio.timeout(PAUSE):
+                piece = await anext(body)
+            yield piece
+    except StopAsyncIteration:
+        return
+    except TimeoutError as error:
+        raise DataError("E_LIMIT", f"nothing came for {PAUSE:g} s") from error

@@ -78,6 +78,9 @@ def test_a_person_asks_watches_explores_and_says_what_was_wrong(opened: Any, pla
         page.wait_for_selector("#plot .plotly", timeout=30_000)
         assert page.inner_text("#panel-title") == "bandpass 1"
         page.press("body", "Escape")
+        page.click("#data >> text=well")  # lines, whose drawing must do without eval
+        page.wait_for_selector("#plot .plotly .scatterlayer .js-line", timeout=30_000)
+        page.press("body", "Escape")
         page.click("button:has-text('Bad')")
         page.fill("[aria-label='What would have been right']", "8 Hz, not 5 Hz")
         page.click("text=Send correction")

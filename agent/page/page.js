@@ -2,7 +2,7 @@
 // The page: everything it shows comes from /api and the event stream; nothing is kept here but what is on the screen.
 
 const $ = (id) => document.getElementById(id);
-const here = { project: "", thread: "", source: null, turn: null, catalogue: [], citations: new Map() };
+const here = { project: "", thread: "", source: null, turn: null, seen: 0, told: new Map(), citations: new Map(), opener: null };
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -38,7 +38,6 @@ async function showThreads() {
 
 async function showData() {
   const { data } = await api(within("data"));
-  here.catalogue = data;
   $("data").replaceChildren(...data.map((one) => make("li", {},
     make("button", { type: "button", onclick: () => showOne(one.name) }, one.name, make("small", { text: `${one.kind}. ${one.line}` })))));
   if (!data.length) $("data").append(make("li", { class: "small", text: "none yet: add a file" }));
@@ -56,7 +55,7 @@ async function showSaid() {
 
 function leave() {
   if (here.source) here.source.close();
-  Object.assign(here, { source: null, turn: null, thread: "" });
+  Object.assign(here, { source: null, turn: null, thread: "", seen: 0 });
   $("turns").replaceChildren();
   busy(false);
 }
@@ -64,19 +63,31 @@ function leave() {
 function openThread(thread) {
   leave();
   here.thread = thread;
-  history.replaceState(null, "", `#${encodeURIComponent(here.project)}/${thread}`);
+  history.replaceState(null, "", `#${encodeURIComponent(here.project)}/${encodeURIComponent(thread)}`);
   side(false);
   follow();
-  showThreads();
+  lists.threads();
 }
 
+// A conversation that is read again changes the lists many times in a moment: they are asked for once.
+function soon(ask) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(() => ask().catch(() => {}), 150); };
+}
+const lists = { threads: soon(showThreads), data: soon(showData) };
+
 function follow() {
-  const source = new EventSource(within(`threads/${here.thread}/events`));
+  const source = new EventSource(within(`threads/${encodeURIComponent(here.thread)}/events?after=${here.seen}`));
   here.source = source;
+  source.onerror = () => { // the browser tries again by itself, but not after an answer that was none
+    if (source.readyState === 2 && here.source === source) setTimeout(() => { if (here.source === source) follow(); }, 1500);
+  };
   for (const what of Object.keys(SHOW)) {
     source.addEventListener(what, (message) => {
+      if (message.data === undefined || here.source !== source) return; // "error" is also the connection's
       const event = JSON.parse(message.data);
-      if (here.source !== source) return;
+      if (event.seq <= here.seen) return;
+      here.seen = event.seq;
       const turns = $("turns");
       const low = turns.scrollHeight - turns.scrollTop - turns.clientHeight < 80;
       SHOW[what](event.data, event);
@@ -94,15 +105,30 @@ const SHOW = {
   asked(data) {
     const steps = make("ol", { class: "steps", "aria-label": "Steps", hidden: true });
     const status = make("p", { class: "status busy", text: "Thinking" });
-    const answer = make("div", { class: "answer" });
+    const answer = make("div", { class: "answer", "aria-busy": "true" });
+    if (here.turn && here.turn.box) here.turn.box.remove();
     const node = make("article", { class: "turn" }, make("p", { class: "said", text: data.request }), steps, status, answer);
     $("turns").append(node);
-    here.turn = { node, steps, status, answer, run: "", begun: null, streamed: "" };
+    here.turn = { node, steps, status, answer, run: "", begun: null, streamed: "", box: null, judged: null };
     busy(true);
   },
   queued(data) { turn().status.textContent = data.before ? `Waiting, ${data.before} before you` : "Waiting for a place"; },
-  started() { turn().status.textContent = "Thinking"; turn().status.classList.add("busy"); busy(true); },
-  decided(data) { turn().status.textContent = data.approved ? "Approved" : "Rejected"; },
+  started() { // once more where a server has taken it up again
+    const now = turn();
+    now.streamed = now.answer.textContent = "";
+    if (now.begun) { now.begun.remove(); now.begun = null; }
+    now.status.textContent = "Thinking";
+    now.status.hidden = false;
+    now.status.classList.add("busy");
+    busy(true);
+  },
+  decided(data) {
+    const now = turn();
+    if (now.box) { now.box.remove(); now.box = null; }
+    now.status.hidden = false;
+    now.status.textContent = data.approved ? "Approved" : "Rejected";
+    busy(true);
+  },
   plan(data) {
     turn().status.textContent = `Plan: ${data.calls.map((call) => call.tool + (call.seconds > 1 ? ` (about ${Math.round(call.seconds)} s)` : "")).join(", ")}`;
   },
@@ -120,12 +146,14 @@ const SHOW = {
   step(data, event) {
     const now = turn();
     now.run = event.run;
-    const row = stepRow(data, event.run);
+    const row = stepRow(data, event.run), same = now.steps.querySelector(`[data-step="${event.run} ${data.id}"]`);
+    row.dataset.step = `${event.run} ${data.id}`;
+    if (same) same.remove();
     if (now.begun) now.begun.replaceWith(row); else now.steps.append(row);
     now.steps.hidden = false;
     now.begun = null;
     now.status.textContent = "Thinking";
-    if (data.result && data.result.name) showData();
+    if (data.result && data.result.name) lists.data();
   },
   error(data) {
     const now = turn();
@@ -139,7 +167,10 @@ const SHOW = {
   waits(data, event) { settle(data, event, "Waiting for you"); approval(data); },
   ended(data, event) { settle(data, event, data.status === "answered" ? "" : { question: "Moho asks", refused: "Not done", failed: "Failed" }[data.status] || data.status); },
   stopped(data, event) { settle(data, event, "Stopped"); },
-  feedback(data) { if (here.turn) here.turn.told.textContent = [`Kept: ${data.verdict}.`, ...data.told].join(" "); },
+  feedback(data, event) {
+    const told = here.told.get(event.run);
+    if (told) told.textContent = [`Kept: ${data.verdict}.`, ...data.told].join(" ");
+  },
 };
 
 function settle(data, event, words) {
@@ -149,6 +180,8 @@ function settle(data, event, words) {
   now.status.classList.remove("busy");
   now.status.hidden = !words;
   if (now.begun) { now.begun.remove(); now.begun = null; }
+  if (now.box) { now.box.remove(); now.box = null; }
+  now.answer.setAttribute("aria-busy", "false");
   now.answer.innerHTML = event.html; // made by the server from Markdown, without raw HTML
   if (data.hint) now.answer.append(make("p", { class: "small", text: data.hint }));
   for (const citation of data.citations || []) here.citations.set(citation.key, citation);
@@ -158,14 +191,21 @@ function settle(data, event, words) {
     now.answer.append(make("div", { class: "acts", role: "group", "aria-label": "Possible answers" },
       ...data.candidates.map((one) => make("button", { type: "button", text: one, onclick: () => send(one) }))));
   }
-  if (now.run && data.status !== "stopped") now.node.append(feedbackRow(now, data));
+  const told = now.node.querySelector("details.of-steps > summary");
+  if (told) told.textContent = counted(now.steps);
+  if (now.run && data.status !== "stopped" && !(data.approval && data.approval.tool)) {
+    if (now.judged) now.judged.remove();
+    now.judged = feedbackRow(now, data);
+    now.node.append(now.judged);
+  }
   busy(false);
-  showThreads();
+  lists.threads();
 }
 
+const counted = (steps) => `${steps.children.length} ${steps.children.length === 1 ? "step" : "steps"}`;
+
 function fold(steps) {
-  const told = make("summary", { text: `${steps.children.length} ${steps.children.length === 1 ? "step" : "steps"}` });
-  const whole = make("details", { open: true }, told);
+  const whole = make("details", { open: true, class: "of-steps" }, make("summary", { text: counted(steps) }));
   queueMicrotask(() => whole.append(steps));
   return whole;
 }
@@ -206,33 +246,37 @@ function approval(data) {
     const edited = {};
     for (const field of box.querySelectorAll("input")) if (field.value !== field.dataset.before) edited[field.name] = field.value;
     try {
-      await api(within(`threads/${here.thread}/decide`), { approved, fingerprint: wanted.fingerprint, ...(approved && Object.keys(edited).length ? { arguments: edited } : {}) });
-      box.remove();
-      busy(true);
+      await api(within(`threads/${encodeURIComponent(here.thread)}/decide`), { approved, id: wanted.id, fingerprint: wanted.fingerprint, ...(approved && Object.keys(edited).length ? { arguments: edited } : {}) });
     } catch (error) { box.append(make("p", { class: "error", role: "alert", text: error.message })); }
   };
   box.append(make("div", { class: "acts" },
     make("button", { type: "button", class: "main", text: "Approve", onclick: () => answer(true) }),
     make("button", { type: "button", text: "Edit", onclick: () => { for (const field of box.querySelectorAll("input")) field.readOnly = false; box.querySelector("input").focus(); } }),
     make("button", { type: "button", text: "Reject", onclick: () => answer(false) })));
+  now.box = box;
   now.node.append(box);
 }
 
 function feedbackRow(now, data) {
-  now.told = make("span", { class: "small", role: "status" });
-  const run = now.run;
+  const run = now.run, told = make("span", { class: "small", role: "status" });
+  here.told.set(run, told);
   const say = async (verdict, better) => {
-    try { await api(within(`runs/${run}/feedback`), { verdict, better }); } catch (error) { now.told.textContent = error.message; }
+    try { await api(within(`runs/${run}/feedback`), { verdict, better }); } catch (error) { told.textContent = error.message; }
   };
   const field = make("textarea", { rows: 2, placeholder: "What would have been right: in words, or the call", "aria-label": "What would have been right" });
   const form = make("form", { hidden: true, onsubmit: (event) => { event.preventDefault(); say("bad", field.value.trim()); form.hidden = true; } }, field, make("button", { type: "submit", text: "Send correction" }));
-  const first = (data.steps || []).find((step) => !step.error);
-  if (first) field.value = "";
+  const calls = (data.steps || []).filter((step) => !step.error);
+  const fix = calls.length ? make("button", { type: "button", text: "Correct the arguments", onclick: () => {
+    form.hidden = false;
+    const last = calls[calls.length - 1];
+    field.value = `${last.tool}(${Object.entries(last.arguments).filter(([, value]) => value !== null).map(([key, value]) => `${key}="${value}"`).join(", ")})`;
+    field.focus();
+  } }) : null;
   return make("div", {}, make("div", { class: "acts", role: "group", "aria-label": "This answer" },
     make("button", { type: "button", text: "Good", onclick: () => say("good", "") }),
     make("button", { type: "button", text: "Bad", onclick: () => { form.hidden = false; say("bad", ""); field.focus(); } }),
-    make("button", { type: "button", text: "Take back", onclick: () => say("withdrawn", "") }),
-    ...["py", "ipynb", "html"].map((form) => make("a", { href: within(`runs/${run}/export?format=${form}`), download: true, text: `Export .${form}` })), now.told), form);
+    fix, make("button", { type: "button", text: "Take back", onclick: () => say("withdrawn", "") }),
+    ...["py", "ipynb", "html"].map((form) => make("a", { href: within(`runs/${run}/export?format=${form}`), download: true, text: `Export .${form}` })), told), form);
 }
 
 async function send(words) {
@@ -257,10 +301,17 @@ function busy(is) {
 // -- the panel
 
 function panel(title, ...children) {
+  if ($("panel").hidden) here.opener = document.activeElement;
   $("panel-title").textContent = title;
   $("panel-body").replaceChildren(...children);
   $("panel").hidden = false;
   $("close-panel").focus();
+}
+
+function closePanel() {
+  if ($("panel").hidden) return;
+  $("panel").hidden = true;
+  (here.opener && here.opener.isConnected ? here.opener : $("words")).focus();
 }
 
 async function showOne(name) {
@@ -272,11 +323,14 @@ async function showOne(name) {
     const facts = make("table", {}, make("caption", { class: "hidden", text: "Facts" }), ...Object.entries(one.facts).slice(0, 40).map(([key, fact]) => make("tr", {}, make("th", { scope: "row", text: fact.label || key }), make("td", { text: `${shown(fact.value)} ${fact.unit || ""}` }))));
     const clip = make("input", { type: "range", min: 80, max: 100, step: 0.5, value: 99, id: "clip" });
     const flip = make("button", { type: "button", text: "Flip colours" });
-    const plot = make("div", { id: "plot", role: "img", "aria-label": `Interactive figure of ${name}` });
-    body.replaceChildren(make("div", { class: "acts" }, make("label", { for: "clip", text: "Clip, percentile" }), clip, flip), plot, facts, ...one.notes.map((note) => make("p", { class: "small", text: note })));
+    const plot = make("div", { id: "plot", role: "group", "aria-label": `Interactive figure of ${name}` });
+    const zooms = [["Zoom in", 0.5], ["Zoom out", 2], ["Whole", 0]].map(([text, by]) => make("button", { type: "button", text, onclick: () => zoom(plot, by) }));
+    const line = one.kind === "Volume" ? make("input", { type: "number", "aria-label": "Inline", min: 0 }) : null;
+    if (line) line.addEventListener("change", () => draw());
+    body.replaceChildren(make("div", { class: "acts" }, make("label", { for: "clip", text: "Clip, percentile" }), clip, flip, ...zooms, line), plot, facts, ...one.notes.map((note) => make("p", { class: "small", text: note })));
     const draw = async () => {
       const wide = Math.round(plot.clientWidth * (window.devicePixelRatio || 1)), high = Math.round(plot.clientHeight * (window.devicePixelRatio || 1));
-      const figure = await api(within(`plot/${encodeURIComponent(name)}?width=${wide}&height=${high}&clip=${clip.value}`));
+      const figure = await api(within(`plot/${encodeURIComponent(name)}?width=${wide}&height=${high}&clip=${clip.value}${line && line.value ? `&inline=${line.value}` : ""}`));
       await plotly();
       await window.Plotly.react(plot, figure.data, { ...figure.layout, autosize: true }, { responsive: true, displaylogo: false });
     };
@@ -284,6 +338,19 @@ async function showOne(name) {
     flip.addEventListener("click", () => window.Plotly && window.Plotly.restyle(plot, { reversescale: !(plot.data[0].reversescale) }, [0]));
     await draw().catch((error) => plot.replaceWith(make("p", { class: "small", text: error.message })));
   } catch (error) { body.replaceChildren(make("p", { class: "error", role: "alert", text: error.message })); }
+}
+
+function zoom(plot, by) {
+  if (!window.Plotly || !plot.layout) return;
+  const change = {};
+  for (const key of Object.keys(plot.layout).filter((one) => /^[xy]axis/.test(one))) {
+    const range = plot.layout[key].range;
+    if (!by) { change[`${key}.autorange`] = plot.layout[key].autorange === "reversed" || (range && range[0] > range[1]) ? "reversed" : true; continue; }
+    if (!range) continue;
+    const middle = (Number(range[0]) + Number(range[1])) / 2, half = (Number(range[1]) - Number(range[0])) / 2 * by;
+    change[`${key}.range`] = [middle - half, middle + half];
+  }
+  window.Plotly.relayout(plot, change);
 }
 
 let loading = null;
@@ -359,12 +426,14 @@ async function enter(project, thread) {
   if (thread) openThread(thread); else history.replaceState(null, "", `#${encodeURIComponent(project)}`);
 }
 
+function tellLoad(words) { if ($("load").textContent !== words) $("load").textContent = words; }
+
 async function load() {
   try {
     const state = await api("/api/state");
-    $("load").textContent = `${state.model}${state.running.length ? `, ${state.running.length} at work` : ""}${state.waiting ? `, ${state.waiting} waiting` : ""}`;
+    tellLoad(`${state.model}${state.running.length ? `, ${state.running.length} at work` : ""}${state.waiting ? `, ${state.waiting} waiting` : ""}`);
     return state;
-  } catch (error) { $("load").textContent = "The server does not answer; trying again"; return null; }
+  } catch (error) { tellLoad("The server does not answer; trying again"); return null; }
 }
 
 async function begin() {
@@ -373,12 +442,12 @@ async function begin() {
   $("theme").addEventListener("click", () => { const dark = document.documentElement.dataset.theme !== "dark"; theme(dark); localStorage.setItem("theme", dark ? "dark" : "light"); });
   $("ask").addEventListener("submit", (event) => { event.preventDefault(); if (!$("send").disabled) send($("words").value); });
   $("words").addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); $("ask").requestSubmit(); } });
-  $("stop").addEventListener("click", () => api(within(`threads/${here.thread}/stop`), {}).catch(() => busy(false)));
+  $("stop").addEventListener("click", () => api(within(`threads/${encodeURIComponent(here.thread)}/stop`), {}).catch(() => busy(false)));
   $("new").addEventListener("click", () => { leave(); history.replaceState(null, "", `#${encodeURIComponent(here.project)}`); side(false); $("words").focus(); showThreads(); });
   let typing = 0;
   $("search").addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(showThreads, 200); });
   $("project").addEventListener("change", () => enter($("project").value, ""));
-  $("close-panel").addEventListener("click", () => { $("panel").hidden = true; $("words").focus(); });
+  $("close-panel").addEventListener("click", closePanel);
   $("see-said").addEventListener("click", () => { if ($("said").hidden) showSaid(); else $("said").hidden = true; });
   $("open-side").addEventListener("click", () => side(!$("side").classList.contains("open")));
   $("add").addEventListener("click", () => { tellAdding({}); $("adding").showModal(); listFiles("").catch(tellAdding); });
@@ -394,11 +463,12 @@ async function begin() {
   });
   for (const kind of ["mouseover", "focusin"]) document.addEventListener(kind, (event) => tip(event.target.closest && event.target.closest(".number")));
   document.addEventListener("focusout", () => tip(null));
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") { tip(null); if (!$("panel").hidden) $("panel").hidden = true; side(false); } });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") { tip(null); if (!$("adding").open) closePanel(); side(false); } });
   const state = await load();
   if (!state) { setTimeout(() => location.reload(), 1500); return; }
   $("project").replaceChildren(...state.projects.map((name) => make("option", { value: name, text: name })));
-  const [project, thread] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  let project = "", thread = "";
+  try { [project, thread] = location.hash.slice(1).split("/").map(decodeURIComponent); } catch (error) { /* an address that was typed wrong */ }
   await enter(state.projects.includes(project) ? project : state.projects[0], thread || "");
   setInterval(load, 5000);
 }
