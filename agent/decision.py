@@ -16,10 +16,11 @@ from typing import Any
 from moho.agent import choices
 from moho.agent.quantities import quantities
 from moho.agent.registry import MARK, Argument, Tool, find_tool
-from moho.units import Quantity
+from moho.units import Quantity, Unit, parse, unit_of
 
 SYSTEM = "You are Moho. Reply with one call; ? for a value not given; answer(keys) when it is done; refuse() when no call fits."
 
+COUNTED = ("", "counts", "samples", "traces")  # units of plain numbers
 NEAREST = 3  # tools that the prompt names as the nearest of those it lists
 
 
@@ -148,13 +149,48 @@ def grammar(situation: Situation) -> str:
             rules[f"call_{name}"] = rule
             starts.append(f"call_{name}")
     if keys := listed(situation):
-        said = quantities(situation.request)
-        premise = f' ("!=" {_choice(rules, "premise", said)})?' if said else ""
-        rules["answer"] = f'"answer(" {_once(rules, "from", [f"{_literal(key)}{premise}" for key in keys])} ")"'
+        believed = beliefs(situation)
+        parts = []
+        for place, key in enumerate(keys):
+            premise = f' ("!=" {_choice(rules, f"premise{place}", believed[key])})?' if key in believed else ""
+            parts.append(f"{_literal(key)}{premise}")
+        rules["answer"] = f'"answer(" {_once(rules, "from", parts)} ")"'
         starts.append("answer")
     else:  # what was measured is said, whatever else could not be done
         starts.append('"refuse()"')
     return f"root ::= {' | '.join(starts)}\n" + "\n".join(f"{name} ::= {body}" for name, body in rules.items())
+
+
+def beliefs(situation: Situation) -> dict[str, list[str]]:
+    """What the person may have taken each number to be: what they said of its kind, and gave to no call. Keys as in an answer.
+
+    A bare number, and one with a word for a unit that none of the numbers has ("600 traces"), is of the counts, where there are any.
+    """
+    facts = {f"{step.id}.{key}": quantity for step in situation.done for key, quantity in step.facts.items() if _numeric(quantity)}
+    counts = [key for key, quantity in facts.items() if quantity.unit in COUNTED]
+    found: dict[str, list[str]] = {}
+    for written in quantities(situation.request):
+        if written not in situation.taken:
+            alike = [key for key, quantity in facts.items() if unit_of(written) not in COUNTED and _becomes(written, quantity)]
+            for key in alike or counts or facts:
+                found.setdefault(key, []).append(written)
+    return found
+
+
+def _numeric(quantity: Quantity) -> bool:
+    values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
+    return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _becomes(written: str, quantity: Quantity) -> bool:
+    """Whether what was said has a unit that becomes that of a number."""
+    if quantity.unit in (*COUNTED, "unknown"):
+        return False
+    try:
+        parse(written, Unit(quantity.unit))
+    except ValueError:
+        return False
+    return True
 
 
 def listed(situation: Situation) -> list[str]:

@@ -133,7 +133,7 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
     """The keys of an answer with those that a reader needs to trust it, in the order of the steps.
 
     What was set, by the person or by default, is said where the result states it again (the density of a Bouguer correction, the
-    interval), and of the last step the numbers that its tool puts first, unless it only inspects.
+    interval, the pass band), and of the last step the numbers that its tool puts first, unless it only inspects.
     """
     named = dict(keys)
     good = [step for step in done if step.facts and not step.error]
@@ -143,12 +143,26 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
             continue
         given = decision.read(step.call).arguments
         repeated = {a.name for a in tool.arguments if not a.is_data} | ({"interval"} if given.keys() & ENDS else set())
-        wanted = [key for key in step.facts if key in repeated]
+        wanted = [key for key, quantity in step.facts.items() if key in repeated or _was_set(quantity, list(given.values()))]
         if step is good[-1]:
             wanted += list(step.facts)[: FIRST if step.result and not any(key.startswith(f"{step.id}.") for key in named) else 1]
         named |= {f"{step.id}.{key}": "" for key in wanted if f"{step.id}.{key}" not in named}
     order = {f"{step.id}.{key}": place for step in done for place, key in enumerate(step.facts)}
     return sorted(named.items(), key=lambda item: (int(item[0].partition(".")[0]), order.get(item[0], 0)))
+
+
+def _was_set(quantity: Quantity, given: Sequence[str]) -> bool:
+    """Whether a number is one that the call was given, or a list of such."""
+    values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
+    if not values or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        return False
+    numbers = []
+    for written in given:
+        try:
+            numbers.append(parse(written, Unit(quantity.unit if quantity.unit != "unknown" else "")))
+        except ValueError:
+            continue  # a name, a word, a number of another kind
+    return all(any(abs(value - number) <= 1e-6 * abs(number) for number in numbers) for value in values)
 
 
 def compose(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) -> str:

@@ -18,7 +18,7 @@ from moho.agent.registry import Argument, Tool, load_tools
 from moho.errors import MohoError
 from moho.project import facts_json
 from moho.store import atomic_write
-from moho.survey import Data
+from moho.survey import Data, Well
 from moho.units import Quantity
 
 FILE = Path(__file__).parent / "harvest.jsonl"
@@ -37,7 +37,8 @@ def harvest() -> dict[str, list[tuple[str, dict[str, Quantity]]]]:
         row = json.loads(line)
         if row["tool"] in load_tools():
             found.setdefault(row["tool"], []).append((row["on"], {key: Quantity(**kept) for key, kept in row["facts"].items()}))
-            KIND_MADE.setdefault(row["tool"], row["made"])
+            for on in ("", row["on"]):
+                KIND_MADE.setdefault((row["tool"], on), row["made"])
     return found
 
 
@@ -78,13 +79,13 @@ def owner(key: str, kind: str) -> str:
 
 
 INSPECTING = ("segy_inspect", "trace_qc", "segy_geometry", "waveform_inspect", "las_inspect", "table_inspect")
-KIND_MADE: dict[str, str] = {}  # tool -> class of its result, filled by `harvest`
+KIND_MADE: dict[tuple[str, str], str] = {}  # tool and class that it works on, "" for any -> class of its result, filled by `harvest`
 
 
-def made_kind_of(tool: str) -> str:
-    """The class of data set a tool adds to the project, "" for a measurement or a plot."""
+def made_kind_of(tool: str, on: str = "") -> str:
+    """The class of data set a tool adds to the project when it works on one of class `on`, "" for a measurement or a plot."""
     harvest()
-    kind = KIND_MADE.get(tool, "")
+    kind = KIND_MADE.get((tool, on)) or KIND_MADE.get((tool, ""), "")
     return "" if kind == "Report" or load_tools()[tool].stage == "plot" else kind
 
 
@@ -195,7 +196,7 @@ def _tries(tool: Tool, data: Mapping[str, Sequence[Data]]) -> Iterator[tuple[str
             arguments[argument.name] = [value] if argument.many else value
     for call in calls:
         for kind in [k.__name__ for k in first.kinds] if first else [""]:
-            for one in _several(data.get(kind, [])) if first else [None]:
+            for one in (_several(data[kind]) if kind in data else []) if first else [None]:
                 chosen = arguments | ({first.name: [one] if first.many else one} if first else {}) | dict(call)
                 try:
                     result = tool.function(**chosen)
@@ -207,8 +208,9 @@ def _tries(tool: Tool, data: Mapping[str, Sequence[Data]]) -> Iterator[tuple[str
 
 
 def _several(made: Sequence[Data]) -> list[Data]:
-    """Some of the latest, and the one that was there first."""
-    return [*reversed(made[1:][-5:]), *made[:1]]
+    """The one that was there first and some of the latest; of wells, which gain a curve with each step, the other way round."""
+    latest = list(reversed(made[1:][-5:]))
+    return [*latest, *made[:1]] if isinstance(made[0], Well) else [*made[:1], *latest]
 
 
 def make() -> int:

@@ -568,9 +568,9 @@ class Writer(Pen):
             on = kinds.get(names.get(str(data[0] if isinstance(data, list) else data), ""), "")
             facts.append((facts_of(name, on, self.random) if name in harvest() else None) or {})
             result = next(f"{name} {i}" for i in range(1, 9) if f"{name} {i}" not in kinds)
-            if made_kind_of(name):
+            if made := made_kind_of(name, on):
                 names[f"{mark}{number}"] = result
-                kinds[result] = made_kind_of(name)
+                kinds[result] = made
         text = turn.say
         believed: dict[str, float] = {}
         for whole, asked, step, key, letter in ((m[0], *m.groups()) for m in SLOT.finditer(turn.say)):

@@ -154,8 +154,9 @@ def test_several_threads_may_read_at_once():
 
 
 def test_a_fork_is_cheap():
-    limited(int)
-    started = time.perf_counter()
-    for _ in range(10):
+    def once() -> float:
+        started = time.perf_counter()
         limited(int)
-    assert (time.perf_counter() - started) / 10 < 0.2
+        return time.perf_counter() - started
+
+    assert min(once() for _ in range(20)) < 0.1  # the quickest: on a loaded machine others wait for a core
