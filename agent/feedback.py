@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from moho import store
-from moho.errors import DataError
-from moho.project import Project
 from moho.agent.better import Judged, judge, meant_alike
 from moho.agent.decisions import Decided, decided, from_json, to_json
+from moho.errors import DataError
+from moho.project import Project
 from moho.settings import home
 
 FILE = "feedback.sqlite"

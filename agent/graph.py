@@ -88,8 +88,8 @@ class Outcome:
 class Event:
     """Progress that a door may show, in words and as data.
 
-    `what`: "run" (its id) | "think" | "plan" (the calls that passed the guard, with their estimates) | "call" (one begins) | "chunk" | "step" (one was kept) |
-    "error" | "text" (a piece of the answer, its numbers bound) | "retract" (those pieces did not stand).
+    `what`: "run" (its id) | "think" | "plan" (the calls that passed the guard, with their estimates) | "call" (one begins) | "chunk" | "step" (one
+    was kept) | "error" | "text" (a piece of the answer, its numbers bound) | "retract" (those pieces did not stand).
     """
 
     what: str
@@ -316,7 +316,9 @@ class Agent:
         if asked and not self.approve:
             wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
             answer = interrupt(wanted)
-            if isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]:  # the person's own arguments are approved by their writing them
+            if (
+                isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]
+            ):  # the person's own arguments are approved by their writing them
                 ready = self._edited(ready, answer["edited"], state)
                 notes = [*notes, "the arguments were edited by the person"]
             elif answer != wanted["fingerprint"]:  # an approval holds for exactly these arguments
@@ -341,7 +343,7 @@ class Agent:
     def _reply(self, model: Any, messages: Sequence[AnyMessage], state: Conversation, run: Run) -> AIMessage:
         """What the model replies; where it can stream and somebody listens, its words are told as they come, each number bound before."""
         if not self.stream or isinstance(self.model, EmbeddedChat):
-            return model.invoke(messages)  # type: ignore[no-any-return]
+            return model.invoke(messages)
         flow = ledger.Flow([step for step in run.steps() if not step.error], _conversation(state), list(self.project.catalogue()))
         whole: Any = None
         for piece in model.stream(messages):

@@ -104,7 +104,9 @@ async def plot(doors: Doors, request: Request) -> Response:
     project, name = _project(doors, request), str(request.path_params["name"])
     asked = request.query_params
     width, height = (min(2000, max(100, whole(asked.get(key, default)))) for key, default in (("width", "1000"), ("height", "700")))
-    clip = min(100.0, max(50.0, float(asked.get("clip", interactive.CLIP))))
+    clip = float(asked.get("clip", interactive.CLIP))
+    if not 50 <= clip <= 100:
+        raise DataError("E_ARGUMENT", "clip is a percentile from 50 to 100")
     where = {key: whole(asked[key]) for key in ("inline", "crossline") if key in asked}
 
     def drawn() -> bytes:
@@ -334,7 +336,9 @@ async def say(doors: Doors, request: Request) -> Response:
         lambda: feedback.give(feedback.Feedback(), project, found.id, verdict, person=person, better=better, number=number)
     )
     thread = str(found.record.get("thread", ""))
-    doors.jobs.log(project.folder).add(thread, "feedback", {"id": said.id, "verdict": verdict, "better": better, "told": told, "person": person}, found.id)
+    doors.jobs.log(project.folder).add(
+        thread, "feedback", {"id": said.id, "verdict": verdict, "better": better, "told": told, "person": person}, found.id
+    )
     return JSONResponse({"id": said.id, "told": told}, 201)
 
 
@@ -343,7 +347,10 @@ async def said_all(doors: Doors, request: Request) -> Response:
     from moho.agent import feedback
 
     mine = [one for one in await run_in_threadpool(feedback.Feedback().all) if one.person == doors.person(request).name]
-    rows = [{"id": o.id, "at": o.at, "run": o.run, "verdict": o.verdict, "better": o.better, "refused": o.refused, "project": Path(o.project).name} for o in mine]
+    rows = [
+        {"id": o.id, "at": o.at, "run": o.run, "verdict": o.verdict, "better": o.better, "refused": o.refused, "project": Path(o.project).name}
+        for o in mine
+    ]
     return JSONResponse({"feedback": rows[::-1]})
 
 
@@ -358,7 +365,7 @@ async def unsay(doors: Doors, request: Request) -> Response:
 
 
 async def description(doors: Doors, request: Request) -> Response:
-    """This interface as OpenAPI describes it."""
+    """The interface as OpenAPI describes it."""
     return JSONResponse(openapi.document(ROUTES))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from moho.agent.registry import find_tool
 from moho.errors import DataError
-from moho.survey import Data, Gather, Grid, Gravity, Magnetics, Seismic, Volume, Waveforms, Well
+from moho.survey import Data, Gather, Gravity, Grid, Magnetics, Seismic, Volume, Waveforms, Well
 
 Figure = dict[str, Any]
 CLIP = 99.0  # percentile of the absolute amplitudes
@@ -70,7 +70,8 @@ def grid_map(grid: Grid, width: int, height: int, clip: float) -> Figure:
     signed = any(word in grid.quantity for word in ABOUT_ZERO)
     low, high = limits(values, clip, signed)
     heat = {
-        "type": "heatmap", "z": _packed(values[::rows, ::columns]), "x": _packed(grid.x[::columns]), "y": _packed(grid.y[::rows]), "zmin": low, "zmax": high,
+        "type": "heatmap", "z": _packed(values[::rows, ::columns]), "x": _packed(grid.x[::columns]), "y": _packed(grid.y[::rows]),
+        "zmin": low, "zmax": high,
         "colorscale": DIVERGING if signed else "Viridis", "zsmooth": False, "hoverongaps": False,
         "colorbar": {"title": {"text": plain(f"{grid.quantity} ({grid.unit})")}},
     }  # fmt: skip
@@ -109,7 +110,10 @@ def logs(well: Well, width: int, height: int, clip: float) -> Figure:
     rest = [name for name in well.curves if not any(name in group for group in groups)]
     shown = [group for group in [*groups, *([name] for name in rest)] if group][:8]
     traces: list[dict[str, Any]] = []
-    layout = _layout(well.title or well.well_name) | {"yaxis": {"title": {"text": f"depth ({well.reference}, m)"}, "autorange": "reversed"}, "hovermode": "y unified"}
+    layout = _layout(well.title or well.well_name) | {
+        "yaxis": {"title": {"text": f"depth ({well.reference}, m)"}, "autorange": "reversed"},
+        "hovermode": "y unified",
+    }
     for place, group in enumerate(shown):
         axis = "" if place == 0 else str(place + 1)
         left, right = place / len(shown), (place + 0.9) / len(shown)
@@ -117,7 +121,13 @@ def logs(well: Well, width: int, height: int, clip: float) -> Figure:
         title = plain(", ".join(f"{name} ({well.curves[name].unit})" for name in group))
         layout[f"xaxis{axis}"] = {"domain": [left, right], "title": {"text": title}, "side": "top", "type": "log" if resistivity else "linear"}
         for name in group:
-            line = {"type": "scatter", "mode": "lines", "name": plain(name), "x": _packed(well.curves[name].values[::rows]), "y": _packed(well.depth[::rows])}
+            line = {
+                "type": "scatter",
+                "mode": "lines",
+                "name": plain(name),
+                "x": _packed(well.curves[name].values[::rows]),
+                "y": _packed(well.depth[::rows]),
+            }
             traces.append(line | {"xaxis": f"x{axis}", "yaxis": "y", "connectgaps": False})
     return {"data": traces, "layout": layout}
 
@@ -133,10 +143,14 @@ def seismograms(waveforms: Waveforms, width: int, height: int, clip: float) -> F
         step = _every(trace.stats.npts, 2 * width)
         values = _extremes(np.asarray(trace.data, np.float32)[None, :], step)[0]
         seconds = float(trace.stats.starttime - begin) + np.arange(len(values)) * step * trace.stats.delta
-        traces.append({"type": "scatter", "mode": "lines", "x": _packed(seconds), "y": _packed(values), "xaxis": "x", "yaxis": f"y{axis}", "name": plain(trace.id),
-                       "line": {"width": 1, "color": "#1f4e79"}})  # fmt: skip
+        line = {"type": "scatter", "mode": "lines", "x": _packed(seconds), "y": _packed(values), "line": {"width": 1, "color": "#1f4e79"}}
+        traces.append(line | {"xaxis": "x", "yaxis": f"y{axis}", "name": plain(trace.id)})
         low, high = 1 - (place + 0.95) / len(streams), 1 - place / len(streams)
-        layout[f"yaxis{axis}"] = {"domain": [low, high], "title": {"text": f"{plain(trace.id)}<br>({plain(waveforms.unit)})", "font": {"size": 9}}, "anchor": "x"}
+        layout[f"yaxis{axis}"] = {
+            "domain": [low, high],
+            "title": {"text": f"{plain(trace.id)}<br>({plain(waveforms.unit)})", "font": {"size": 9}},
+            "anchor": "x",
+        }
     return {"data": traces, "layout": layout}
 
 

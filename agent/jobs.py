@@ -147,11 +147,11 @@ class Jobs:
             slot = next((slot for slot in self._slots if slot.job and (slot.job.project, slot.job.thread) == (project, thread)), None)
             if slot is None:
                 return False
-            job = slot.job
+            running = slot.job
             slot.stopping = True
             if slot.process is not None:
                 slot.process.kill()
-            self._change.wait_for(lambda: slot.job is not job, 2 * GRACE)
+            self._change.wait_for(lambda: slot.job is not running, 2 * GRACE)
         return True
 
     def running(self, project: str = "", thread: str = "") -> list[Job]:
@@ -286,7 +286,12 @@ class Jobs:
             if self._closing and not slot.stopping:
                 return  # unfinished in the log: taken up at the next start
             words = "Stopped." if slot.stopping else "The process that worked on this died. What it had kept is there; ask again."
-            ended = {"status": "stopped" if slot.stopping else "failed", "answer": words, "code": "" if slot.stopping else "E_RESOURCE", "run_id": run}
+            ended = {
+                "status": "stopped" if slot.stopping else "failed",
+                "answer": words,
+                "code": "" if slot.stopping else "E_RESOURCE",
+                "run_id": run,
+            }
         waits = bool(ended.get("approval"))
         if waits:
             ended = {**ended, "approval": {**ended["approval"], "id": secrets.token_hex(8), "person": job.person}}
@@ -344,7 +349,6 @@ def _watch(server: int) -> None:
 def play(job: Job, options: Options, tell: Callable[[str, Mapping[str, Any]], None]) -> dict[str, Any]:
     """Carry out one job; how it ended, as `moho ask --json` prints it."""
     from moho.agent import graph, guard
-    from moho.project import Project
 
     def told(event: graph.Event) -> None:
         if event.what == "run":
@@ -362,7 +366,9 @@ def play(job: Job, options: Options, tell: Callable[[str, Mapping[str, Any]], No
         with graph.threads(project, options.database) as checkpointer:
             model = _model(spec, options)
             prefix = f"{job.project}:" if options.database else ""  # one database holds the conversations of all
-            agent = graph.Agent(project, model, name=spec, prefix=prefix, budget=budget, checkpointer=checkpointer, on_event=told, stream=True, draw=options.draw)
+            agent = graph.Agent(
+                project, model, name=spec, prefix=prefix, budget=budget, checkpointer=checkpointer, on_event=told, stream=True, draw=options.draw
+            )
             if job.resume and not job.tool:
                 outcome = _resumed(agent, job)
                 if outcome is not None:

@@ -74,7 +74,7 @@ def create(jobs: Jobs, where: Where, toolsets: Sequence[str] = (CORE,), roots: A
         except (ValueError, TypeError) as error:
             return failed("E_ARGUMENT", str(error))
 
-    words = "Moho works on data sets of a project by their names; list_data lists them. Numbers with units are written as text: \"5 km\"."
+    words = 'Moho works on data sets of a project by their names; list_data lists them. Numbers with units are written as text: "5 km".'
     return Server("moho", version=__version__, instructions=words, on_list_tools=listed, on_call_tool=called)
 
 
@@ -89,8 +89,8 @@ def core() -> list[types.Tool]:
     """The wide door: any tool through five."""
 
     def one(name: str, words: str, reads: bool, required: Sequence[str] = (), /, **properties: str) -> types.Tool:
-        shape = {key: {"type": "object" if key == "arguments" else "string", "description": text} for key, text in properties.items()}
-        schema = {"type": "object", "properties": shape, "required": list(required), "additionalProperties": False}
+        shape: dict[str, Any] = {key: {"type": "object" if key == "arguments" else "string", "description": text} for key, text in properties.items()}
+        schema: dict[str, Any] = {"type": "object", "properties": shape, "required": list(required), "additionalProperties": False}
         return types.Tool(name=name, description=words, input_schema=schema, annotations=types.ToolAnnotations(
             read_only_hint=reads, destructive_hint=False, idempotent_hint=reads, open_world_hint=False))  # fmt: skip
 
@@ -118,8 +118,8 @@ async def _call(
 
         kinds = {key: entry.kind for key, entry in project.catalogue().items()}
         near = await anyio.to_thread.run_sync(partial(offer.choose, str(arguments.get("query", "")), kinds))
-        rows = [{"name": one, "description": find_tool(one).description, "input_schema": find_tool(one).schema()} for one in near]
-        return said(json.dumps({"tools": rows}, ensure_ascii=False), {"tools": rows})
+        found = [{"name": one, "description": find_tool(one).description, "input_schema": find_tool(one).schema()} for one in near]
+        return said(json.dumps({"tools": found}, ensure_ascii=False), {"tools": found})
     if name == "add_data":
         if roots is None:
             raise DataError("E_PERM", "no folder is allowed here that data may be taken from")
@@ -172,7 +172,11 @@ def _result(row: Row, project: Project) -> types.CallToolResult:
     kept = ("run_id", "thread", "status", "answer", "numbers", "citations", "code")
     told = {key: data.get(key) for key in kept}
     told["steps"] = [
-        {"tool": step["tool"], "arguments": step["arguments"], "result": {k: step["result"].get(k) for k in ("name", "kind", "line", "facts", "notes")}}
+        {
+            "tool": step["tool"],
+            "arguments": step["arguments"],
+            "result": {k: step["result"].get(k) for k in ("name", "kind", "line", "facts", "notes")},
+        }
         for step in data.get("steps", [])
         if not step.get("error")
     ]

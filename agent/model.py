@@ -224,16 +224,18 @@ class ScriptedChat(BaseChatModel):
         made: AIMessage = reply.model_copy(update={"id": None}) if isinstance(reply, AIMessage) else reply(messages)  # each turn a new message
         return ChatResult(generations=[ChatGeneration(message=made)])
 
-    def _stream(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
         made = self._generate(messages).generations[0].message
         assert isinstance(made, AIMessage)
         if made.tool_calls:
             pieces = [{"name": c["name"], "args": json.dumps(c["args"]), "id": c["id"], "index": i} for i, c in enumerate(made.tool_calls)]
-            yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=pieces))  # type: ignore[arg-type]
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=pieces))  # type: ignore[arg-type]
             return
         for number, word in enumerate(re.findall(r"\S+\s*", str(made.content))):
             time.sleep(self.pause if number else 0.0)
-            yield ChatGenerationChunk(message=AIMessageChunk(word))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
 
 def from_script(path: Path) -> ScriptedChat:

@@ -106,7 +106,10 @@ class Result:
 
 
 class Project:
-    """A project folder, opened or made. `model` as in `moho ask --model`; calls that take longer than the settings allow are refused without `approve`."""
+    """A project folder, opened or made; `model` as in `moho ask --model`.
+
+    Calls that are estimated to take longer than the settings allow are refused without `approve`.
+    """
 
     def __init__(self, folder: str | os.PathLike[str] = "moho-project", *, model: str | None = None, approve: bool = False) -> None:
         self.project = projects.Project.open(folder)
@@ -133,7 +136,9 @@ class Project:
         """Run a tool by its name: numbers as numbers in the tool's unit or as text with theirs, data sets by their names."""
         written = {key: value.name if isinstance(value, (Result, Entry)) else value for key, value in arguments.items()}
         call = prepare(tool, written, self.project.kinds())
-        asked = guard.afford(call, estimate(call, self.project.load), guard.Budget(approve_seconds=setting("approve_seconds").value), guard.free_memory())
+        asked = guard.afford(
+            call, estimate(call, self.project.load), guard.Budget(approve_seconds=setting("approve_seconds").value), guard.free_memory()
+        )
         if asked and not self.approve:
             raise Refusal("E_APPROVAL", f"{asked}.", "Project(..., approve=True) lets it run.")
         kept = self.project.start(f"run {tool}", model="none")
@@ -168,5 +173,6 @@ def _figure(project: projects.Project, step: StepRecord) -> str:
     """The figure of a step as HTML that needs no file."""
     pictures = [project.folder / artifact["path"] for artifact in step.artifacts if artifact["kind"] == "png"]
     return "".join(
-        f'<img alt="figure of step {step.id}, {step.tool}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">' for path in pictures
+        f'<img alt="figure of step {step.id}, {step.tool}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}">'
+        for path in pictures
     )

@@ -1,4 +1,4 @@
-"""`/v1`: Moho as an OpenAI-compatible model, for any client of that protocol. The conversation is the messages; a project is chosen by the model's name.
+"""`/v1`: Moho as an OpenAI-compatible model, for any client of that protocol. The conversation is the messages; the model's name chooses a project.
 
 `moho` is the first project of who asks, `moho/NAME` another. A request whose messages go on from an answer given here is the next turn of that
 conversation; any other begins a new one, with what the messages say before it left out but for the person's own words. A call that needs an
@@ -42,7 +42,9 @@ async def models(doors: Doors, request: Request) -> Response:
     """The projects as models."""
     person = doors.person(request)
     names = ["moho", *(f"moho/{name}" for name in person.projects)]
-    return JSONResponse({"object": "list", "data": [{"id": name, "object": "model", "created": int(doors.began), "owned_by": "moho"} for name in names]})
+    return JSONResponse(
+        {"object": "list", "data": [{"id": name, "object": "model", "created": int(doors.began), "owned_by": "moho"} for name in names]}
+    )
 
 
 async def completions(doors: Doors, request: Request) -> Response:
@@ -65,7 +67,9 @@ async def completions(doors: Doors, request: Request) -> Response:
         await run_in_threadpool(doors.jobs.submit, Job(str(project.folder), thread, person.name, words))
     except MohoError as error:
         busy = error.code == "E_BUSY"
-        return problem(429 if busy else 507 if error.code == "E_DISK" else 500, error.message, error.code, "rate_limit_error" if busy else "server_error")
+        return problem(
+            429 if busy else 507 if error.code == "E_DISK" else 500, error.message, error.code, "rate_limit_error" if busy else "server_error"
+        )
     identity, made = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
     head = {"id": identity, "created": made, "model": name, "system_fingerprint": thread}
     asked = _Asked(str(project.folder), thread, last, whose, [*spoken, ("user", words)])
@@ -133,7 +137,8 @@ async def _streamed(doors: Doors, request: Request, log: EventLog, asked: _Asked
                 _remember(asked.whose, [*asked.spoken, ("assistant", sent + rest)], asked.thread)
                 yield chunk({}, "stop", moho=_more(row))
                 if counted:
-                    yield f"data: {json.dumps({**head, 'object': 'chat.completion.chunk', 'choices': [], 'usage': _usage(asked.spoken[-1][1], text)})}\n\n"
+                    usage = {**head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(asked.spoken[-1][1], text)}
+                    yield f"data: {json.dumps(usage)}\n\n"
         if ended:
             yield "data: [DONE]\n\n"
 

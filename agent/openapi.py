@@ -19,7 +19,8 @@ BODIES: dict[str, dict[str, Any]] = {  # handler -> properties of its JSON body;
     "stop": {},
 }
 QUERIES: dict[str, dict[str, Any]] = {
-    "threads": {"q": TEXT}, "files": {"path": TEXT}, "events": {"after": NUMBER}, "export": {"format": {"type": "string", "enum": ["py", "ipynb", "html"]}},
+    "threads": {"q": TEXT}, "files": {"path": TEXT}, "events": {"after": NUMBER},
+    "export": {"format": {"type": "string", "enum": ["py", "ipynb", "html"]}},
     "plot": {"width": NUMBER, "height": NUMBER, "clip": {"type": "number"}, "inline": NUMBER, "crossline": NUMBER},
 }  # fmt: skip
 ERROR = {
@@ -39,7 +40,10 @@ def document(routes: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         for method in methods or ["GET"]:
             operation: dict[str, Any] = {
                 "operationId": name, "summary": (handler.__doc__ or "").strip().splitlines()[0], "parameters": parameters,
-                "responses": {"2XX": {"description": "as it says"}, "4XX": {"description": "why not", "content": {"application/json": {"schema": ERROR}}}},
+                "responses": {
+                    "2XX": {"description": "as it says"},
+                    "4XX": {"description": "why not", "content": {"application/json": {"schema": ERROR}}},
+                },
             }  # fmt: skip
             if name in BODIES and method == "POST":
                 properties = {key.rstrip("*"): schema for key, schema in BODIES[name].items()}

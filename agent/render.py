@@ -20,7 +20,9 @@ def _markdown() -> Any:
     return MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True}).enable("table").disable(["image", "link", "autolink"])
 
 
-def answer(text: str, numbers: Sequence[Mapping[str, Any]] = (), steps: Sequence[Mapping[str, Any]] = (), citations: Sequence[Mapping[str, Any]] = ()) -> str:
+def answer(
+    text: str, numbers: Sequence[Mapping[str, Any]] = (), steps: Sequence[Mapping[str, Any]] = (), citations: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """The HTML of an answer. `numbers`, `steps` and `citations` are those of `moho ask --json`."""
     text = re.sub("[\ue000\ue001]", "", text)
     held: list[str] = []
@@ -36,7 +38,9 @@ def answer(text: str, numbers: Sequence[Mapping[str, Any]] = (), steps: Sequence
         if found < 0 or len(written) > 200:
             continue
         told = source(str(number["source"]), steps)
-        mark = f'<button type="button" class="number" data-source="{html.escape(told)}" aria-label="{html.escape(written)}, from {html.escape(told)}">'
+        mark = (
+            f'<button type="button" class="number" data-source="{html.escape(told)}" aria-label="{html.escape(written)}, from {html.escape(told)}">'
+        )
         pieces += [text[position:found], hold(f"{mark}{html.escape(written)}</button>")]
         position = found + len(written)
     text = "".join([*pieces, text[position:]])
@@ -84,7 +88,8 @@ def report(outcome: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
         )
     said = answer(outcome["answer"], outcome.get("numbers", []), outcome.get("steps", []), outcome.get("citations", []))
     passages = "".join(
-        f"<blockquote><p>{html.escape(str(one['quote']))}</p><footer>[{html.escape(str(one['key']))}] {html.escape(str(one['title']))}</footer></blockquote>"
+        f"<blockquote><p>{html.escape(str(one['quote']))}</p>"
+        f"<footer>[{html.escape(str(one['key']))}] {html.escape(str(one['title']))}</footer></blockquote>"
         for one in outcome.get("citations", [])
     )
     request = html.escape(str(outcome.get("request", "")))

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
-from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -41,6 +41,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+
+
 class Gate:
     """Before any route: host, origin, token, and headers that keep a browser from doing more than it should."""
 
@@ -90,14 +92,16 @@ class Gate:
         else:
             token = request.cookies.get(cookie(request), "")
         person = self.doors.people.of(token) if token else None
-        if person is None and request.method == "GET" and request.url.path == "/" and (given := request.query_params.get("token")):
-            if self.doors.people.of(given) is not None:
-                entered = RedirectResponse("/", 303)
-                entered.set_cookie(cookie(request), given, httponly=True, samesite="strict", secure=request.url.scheme == "https", max_age=30 * 86400)
-                return entered
+        given = request.query_params.get("token", "") if request.method == "GET" and request.url.path == "/" else ""
+        if person is None and given and self.doors.people.of(given) is not None:
+            entered = RedirectResponse("/", 303)
+            entered.set_cookie(cookie(request), given, httponly=True, samesite="strict", secure=request.url.scheme == "https", max_age=30 * 86400)
+            return entered
         if person is None:
             if request.method == "GET" and request.url.path == "/":
-                return HTMLResponse("<!doctype html><title>Moho</title><p>Open the address that <code>moho chat</code> printed: it holds the token.", 401)
+                return HTMLResponse(
+                    "<!doctype html><title>Moho</title><p>Open the address that <code>moho chat</code> printed: it holds the token.", 401
+                )
             return problem(401, "E_PERM", "a token is needed", {"WWW-Authenticate": "Bearer"})
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             if not header and origin is None and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -133,13 +137,15 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 return problem(400, "E_ARGUMENT", str(error)[:500])
             except OSError as error:
-                return problem(507 if error.errno == errno.ENOSPC else 404, "E_DISK" if error.errno == errno.ENOSPC else "E_NOT_FOUND", "it cannot be read")
+                return problem(
+                    507 if error.errno == errno.ENOSPC else 404, "E_DISK" if error.errno == errno.ENOSPC else "E_NOT_FOUND", "it cannot be read"
+                )
             except DBAPIError:
                 return problem(503, "E_BUSY", "the event log does not answer")
 
         return Route(path, answer, methods=list(methods) or ["GET"])
 
-    routes = [route(path, handler, *methods) for path, handler, *methods in (*handlers.ROUTES, *openai_api.ROUTES)]  # type: ignore[misc]
+    routes = [route(path, handler, *methods) for path, handler, *methods in (*handlers.ROUTES, *openai_api.ROUTES)]
     routes += [
         route("/", _page),
         route("/static/{name}", _static),
@@ -164,7 +170,7 @@ def create(jobs: Jobs, people: Callable[[], People], settings: Settings) -> Star
 
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.doors = doors
-    app.add_middleware(Gate, doors=doors)  # type: ignore[arg-type]
+    app.add_middleware(Gate, doors=doors)
     return app
 
 

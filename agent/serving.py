@@ -32,7 +32,7 @@ def chat(
     """Open the chat page, on this machine only."""
     import webbrowser
 
-    from moho.agent import server
+    from moho.agent import doors, server
     from moho.agent.people import alone
     from moho.project import Project
 
@@ -40,7 +40,7 @@ def chat(
     token = os.environ.get("MOHO_TOKEN") or server.token()
     jobs = make_jobs(model, at_once, draw=True)
     people = alone(token, place.folder)
-    settings = server.Settings(roots=[path.expanduser().resolve() for path in root or [Path.cwd()]])
+    settings = doors.Settings(roots=[path.expanduser().resolve() for path in root or [Path.cwd()]])
 
     def ready(found: int) -> None:
         address = f"http://127.0.0.1:{found}/?token={token}"
@@ -65,7 +65,7 @@ def serve(
     remove: Annotated[str, typer.Option("--remove", help="Take a person's token away, and end.")] = "",
 ) -> None:
     """Serve the page, /api, /v1 and /mcp to a team; each person has a token and projects of their own."""
-    from moho.agent import people, server
+    from moho.agent import doors, people, server
 
     if add or remove:
         if add:
@@ -79,12 +79,14 @@ def serve(
     jobs = make_jobs(model, at_once, each=each, queue=queue)
     names = tuple(dict.fromkeys(["127.0.0.1", "localhost", *(host or [])]))
     roots = [path.expanduser().resolve() for path in root or []]
-    settings = server.Settings(hosts=names, origins=tuple(origin or ()), roots=roots, public=True)
+    settings = doors.Settings(hosts=names, origins=tuple(origin or ()), roots=roots, public=True)
     server.serve(server.create(jobs, people.team, settings), bind, port, ready=lambda found: print(f"http://{names[-1]}:{found}/", flush=True))
 
 
 def mcp(
-    toolset: Annotated[list[str] | None, typer.Option("--toolset", help="core, seismic, interpretation, wells, potential, seismology, general.")] = None,
+    toolset: Annotated[
+        list[str] | None, typer.Option("--toolset", help="core, seismic, interpretation, wells, potential, seismology, general.")
+    ] = None,
     project: Folder = None,
     model: Model = None,
     root: Root = None,

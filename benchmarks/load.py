@@ -1,4 +1,4 @@
-"""Many people at once: `python -m benchmarks.load [--sessions 32] [--seconds 60]`, on demand; a scripted model, so that what is measured is Moho's own.
+"""Many people at once: `python -m benchmarks.load [--sessions 32] [--seconds 60]`, on demand; with a scripted model, so that Moho's own is measured.
 
 Each session asks, follows its events to the end, thinks for a while and asks again. A request's overhead is its time from the question to the end
 without what its tools took and without what the model took to speak. Printed: requests, errors, overhead at 50, 95 and 99 %, and
@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         place = project(Path(name))
-        app, jobs = application(place, script(Path(name), FILTER, SAYS), at_once=2, each=64, queue=256)
+        app, _ = application(place, script(Path(name), FILTER, SAYS), at_once=2, each=64, queue=256)
         memory = psutil.Process().memory_info().rss / 2**20
         overheads: list[float] = []
         errors: list[str] = []

@@ -155,9 +155,9 @@ def reward(
 
     _training()
     from moho.agent import models
+    from moho.agent.feedback import Feedback
     from moho.rl import contrasts, loop
     from moho.rl import reward as judging
-    from moho.agent.feedback import Feedback
     from moho.rl.feedback import learnable
 
     settings = _settings(judging.PRESETS, preset, seed, minutes)
@@ -229,10 +229,10 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
 
     from moho.agent import models
     from moho.agent.embedded import embedded, load, unpack
+    from moho.agent.feedback import Feedback
     from moho.rl import adapter, loop, sft
     from moho.rl import ppo as reinforcing
     from moho.rl.environment import DecisionEnvironment
-    from moho.agent.feedback import Feedback
     from moho.rl.feedback import learnable
 
     found = learnable(Feedback().all())
@@ -307,8 +307,8 @@ def feedback(
     import os
     import pwd
 
-    from moho.project import Project
     from moho.agent import feedback as keeping
+    from moho.project import Project
     from moho.rl.feedback import learnable
     from moho.settings import setting
 

@@ -14,7 +14,7 @@ from made_project import write_line, write_well
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from moho.agent import server
+from moho.agent import doors, server
 from moho.agent.jobs import Jobs, Options
 from moho.agent.people import People, alone
 from moho.project import Project
@@ -44,12 +44,14 @@ def project(folder: Path) -> Project:
     return made
 
 
-def application(place: Project, model: str, people: People | None = None, *, roots: Sequence[Path] = (), at_once: int = 1, **more: Any) -> tuple[Starlette, Jobs]:
+def application(
+    place: Project, model: str, people: People | None = None, *, roots: Sequence[Path] = (), at_once: int = 1, **more: Any
+) -> tuple[Starlette, Jobs]:
     """The application and its jobs."""
     options = {key: more.pop(key) for key in list(more) if key in Options.__dataclass_fields__}
     jobs = Jobs(Options(model=model, **({"draw": False} | options)), at_once=at_once, **more)
     whose = people or alone(TOKEN, place.folder)
-    settings = server.Settings(hosts=("127.0.0.1", "localhost", "testserver"), roots=list(roots))
+    settings = doors.Settings(hosts=("127.0.0.1", "localhost", "testserver"), roots=list(roots))
     return server.create(jobs, lambda: whose, settings), jobs
 
 

@@ -227,8 +227,11 @@ def test_a_body_that_is_no_request_is_said_to_be_none(door: TestClient, content:
 
 @pytest.mark.parametrize(
     "path",
-    ["/api/files?path=~nobody", "/api/files?path=" + 300 * "a", f"{HERE}/runs/" + 300 * "1", f"{HERE}/data/" + 300 * "a", f"{HERE}/threads/none/events?after=9" + 30 * "9",
-     f"{HERE}/plot/line?width=-5", f"{HERE}/plot/line?clip=nan", f"{HERE}/runs/x/steps/{'9' * 40}/artifacts/0", f"{HERE}/runs/last/export?format=%00"],
+    [
+        "/api/files?path=~nobody", "/api/files?path=" + 300 * "a", f"{HERE}/runs/" + 300 * "1", f"{HERE}/data/" + 300 * "a",
+        f"{HERE}/threads/none/events?after=9" + 30 * "9", f"{HERE}/plot/line?width=-5", f"{HERE}/plot/line?clip=nan",
+        f"{HERE}/runs/x/steps/{'9' * 40}/artifacts/0", f"{HERE}/runs/last/export?format=%00",
+    ],
 )  # fmt: skip
 def test_addresses_that_make_no_sense_are_no_error_of_the_server(door: TestClient, path: str) -> None:
     assert 400 <= door.get(path).status_code < 500
@@ -304,7 +307,8 @@ def test_what_waits_for_an_approval_is_approved_once_edited_or_rejected(place: P
         assert ended(door, thread)["data"]["code"] == "E_APPROVAL"
 
 
-def test_a_restarted_server_takes_up_what_was_under_way_and_shows_the_rest(place: Project) -> None:
+def test_a_restarted_server_takes_up_what_was_under_way_and_shows_the_rest(tmp_path: Path) -> None:
+    place = project(tmp_path)
     slow = script(place.folder.parent, FILTER, {"say": "It is done: {s1.pass_band}. " + "word " * 30}, pause=0.4, name="restart.json")
     app, jobs = application(place, slow)
     with TestClient(app, headers=HEAD) as door:

@@ -13,13 +13,12 @@ import pytest
 from made_project import AIMessage, call, made_project, quick_choice, scripted
 from test_cli import BANDPASS, REQUEST, Shell, moho
 
-from moho.agent import decision, graph
-from moho.agent.registry import load_tools
-from moho.errors import DataError
-from moho.agent import better, decisions, feedback
-from moho.rl import commands
+from moho.agent import better, decision, decisions, feedback, graph
 from moho.agent.decisions import Decided
 from moho.agent.feedback import BAD, GOOD, Feedback, Said, give
+from moho.agent.registry import load_tools
+from moho.errors import DataError
+from moho.rl import commands
 from moho.rl.feedback import learnable
 
 __all__ = ["moho"]

@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from test_cli import Shell, moho
 
 from moho.agent import decision, models
-from moho.errors import DataError
-from moho.rl import commands, loop
 from moho.agent.decisions import Decided
 from moho.agent.feedback import BAD, GOOD, Feedback, Said
+from moho.errors import DataError
+from moho.rl import commands, loop
 from moho.rl.feedback import learnable
 from moho.rl.instructions import Example
 

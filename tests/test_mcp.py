@@ -61,7 +61,7 @@ def test_any_tool_is_found_and_run_through_the_core(made: tuple[Project, Jobs]) 
         assert base64.b64decode(picture.data).startswith(b"\x89PNG")
         wrong = await client.call_tool("run_tool", {"name": "bandpass", "arguments": {"line": "nothing", "low": "5", "high": "60"}})
         assert wrong.is_error
-        assert "line" in told(wrong)["error"]
+        assert "for line there is line" in told(wrong)["answer"]
         physics = await client.call_tool("run_tool", {"name": "bandpass", "arguments": {"line": "line", "low": "5 Hz", "high": "6000 Hz"}})
         assert told(physics)["status"] in ("refused", "failed")
 

@@ -29,7 +29,10 @@ def outputs(book: Any) -> list[str]:
     shown = []
     for cell in book.cells:
         if cell.cell_type == "code":
-            parts = [output.get("text", "") or output.get("data", {}).get("text/html", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+            parts = [
+                output.get("text", "") or output.get("data", {}).get("text/html", "") or output.get("data", {}).get("text/plain", "")
+                for output in cell.outputs
+            ]
             shown.append(re.sub(r'src="data:[^"]*"|/tmp/\S+', "", "".join(parts)))
     return shown
 

@@ -71,8 +71,8 @@ def test_errors_are_those_of_the_protocol(served: tuple[openai.OpenAI, Jobs, Pat
         client.chat.completions.create(model="moho", messages=[])
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(model="moho", messages=[{"role": "assistant", "content": "x"}])
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     with pytest.raises(openai.BadRequestError, match="only text"):
-        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
         client.chat.completions.create(model="moho", messages=[{"role": "user", "content": [image]}])  # type: ignore[list-item]
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="wrong").models.list()

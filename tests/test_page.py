@@ -1,4 +1,4 @@
-"""The page in a real browser: asked, watched, approved, explored, judged, reloaded while it works, found again after a restart; by keyboard; no request leaves."""
+"""The page in a real browser: asked, watched, approved, explored, judged, reloaded at work, found again after a restart; no request leaves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed")
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
 ]  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def opened(browser: Any) -> Iterator[Any]:
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.errors.append(str(error)))
         page.goto(f"http://127.0.0.1:{port}/?token={TOKEN}")
-        page.wait_for_selector("#threads li")
+        page.wait_for_selector("#threads li", state="attached")
         return page
 
     yield open_
@@ -140,7 +141,10 @@ def test_an_approval_is_given_by_keyboard(opened: Any, place: Project) -> None:
 
 
 def test_markdown_of_a_model_runs_no_script_and_loads_nothing(opened: Any, place: Project) -> None:
-    evil = "<img src=x onerror=document.title='no'> ![a](http://evil.example/x.png) [b](javascript:document.title='no') <script>document.title='no'</script> **so**"
+    evil = (
+        "<img src=x onerror=document.title='no'> ![a](http://evil.example/x.png) [b](javascript:document.title='no') "
+        "<script>document.title='no'</script> **so**"
+    )
     app, _ = application(place, script(place.folder.parent, {"say": evil}, name="evil.json"))
     with listening(app) as port:
         page = opened(port)
@@ -151,7 +155,9 @@ def test_markdown_of_a_model_runs_no_script_and_loads_nothing(opened: Any, place
         assert not any("evil" in url for url in page.asked)
 
 
-@pytest.mark.parametrize("look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=["light", "dark", "narrow"])
+@pytest.mark.parametrize(
+    "look", [{"color_scheme": "light"}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=["light", "dark", "narrow"]
+)
 def test_axe_finds_no_fault_of_wcag_a_or_aa(opened: Any, place: Project, look: dict[str, Any], request: pytest.FixtureRequest) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
     app, _ = application(place, script(place.folder.parent, FILTER, SAYS), draw=True, roots=[place.folder.parent / "files"])
@@ -162,7 +168,11 @@ def test_axe_finds_no_fault_of_wcag_a_or_aa(opened: Any, place: Project, look: d
         ask(page, REQUEST)
         page.wait_for_selector(".answer .number", timeout=60_000)
         page.wait_for_function("document.querySelector('figure img') && document.querySelector('figure img').complete")
-        views = {"answer": lambda: None, "explore": lambda: page.click("text=Explore"), "add": lambda: (page.press("body", "Escape"), page.evaluate("document.getElementById('add').click()"))}
+        views = {
+            "answer": lambda: None,
+            "explore": lambda: page.click("text=Explore"),
+            "add": lambda: (page.press("body", "Escape"), page.evaluate("document.getElementById('add').click()")),
+        }
         for view, go in views.items():
             go()
             page.wait_for_timeout(800)
@@ -177,6 +187,8 @@ def test_the_page_is_usable_within_a_second_on_loopback(opened: Any, place: Proj
     app, _ = application(place, script(place.folder.parent, SAYS, name="quick.json"))
     with listening(app) as port:
         page = opened(port)
-        sizes = page.evaluate("performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).map((one) => one.transferSize)")
+        sizes = page.evaluate(
+            "performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation')).map((one) => one.transferSize)"
+        )
         assert sum(sizes) < 200_000
         assert page.evaluate("document.activeElement !== null && !document.getElementById('send').disabled")
