@@ -392,7 +392,8 @@ class Agent:
                 words = f"Mend these sentences, or leave them out: {' '.join(verified.faults)} Each ends with the key of its passage, like [abcdef]."
                 return {"messages": [SystemMessage(words)], "sent_back": True}
             checked = replace(checked, text=verified.text)
-        left = [quantity for quantity in ledger.unused(_request(state), steps) if quantity not in checked.text]
+        said = premises.without(_request(state), names)
+        left = [quantity for quantity in ledger.unused(said, steps) if quantity not in checked.text]
         remark = f" Not used of what you gave: {', '.join(left)}." if left else ""
         return {"status": "answered", "answer": checked.text + remark, "numbers": [number.json() for number in checked.numbers]}
 

@@ -59,6 +59,8 @@ class Answer:
     def __str__(self) -> str:
         return self.text
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         told = self.outcome.json()
         shown = "".join(_figure(self.project, step) for step in self.outcome.steps)

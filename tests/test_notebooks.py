@@ -32,6 +32,7 @@ def outputs(book: Any) -> list[str]:
             parts = [
                 output.get("text", "") or output.get("data", {}).get("text/html", "") or output.get("data", {}).get("text/plain", "")
                 for output in cell.outputs
+                if output.get("name") != "stderr"
             ]
             shown.append(re.sub(r'src="data:[^"]*"|/tmp/\S+', "", "".join(parts)))
     return shown
