@@ -280,4 +280,3 @@ def _hinted(choice: str, text: str) -> bool:
     """Whether a word of a listed choice begins like one of the text: "neural network" for `network`, "displacements" for `displacement`."""
     said = {word[:5] for word in re.findall(r"[a-z0-9/]{2,}", text.casefold())}
     return any(word[:5] in said for word in re.findall(r"[a-z0-9/]{3,}", choice.casefold()))
-

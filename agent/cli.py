@@ -22,12 +22,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import typer
 
 from moho import __version__
+from moho.agent import serving
+from moho.agent.chosen import budget, make_model, workers
 from moho.errors import DataError, Missing, MohoError, Refusal
-from moho.settings import home, setting
+from moho.settings import setting
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from moho.agent.graph import Event, Outcome
     from moho.project import Project, StepRecord
 
@@ -548,17 +548,19 @@ def replay(
 @app.command()
 def export(
     identity: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run, or 'last'.")],
-    form: Annotated[str, typer.Option("--format", help="py")] = "py",
+    form: Annotated[str, typer.Option("--format", help="py | ipynb | html")] = "py",
     out: Annotated[Path | None, typer.Option("--out", help="File to write; standard output otherwise.")] = None,
     project: Folder = None,
 ) -> None:
-    """Hand a run on as a Python script that repeats it without a language model."""
+    """Hand a run on: as a script or a notebook that repeat it without a language model, or as a page to read."""
     from moho import store
-    from moho.agent.replay import script
+    from moho.agent import replay as repeating
 
-    if form != "py":
-        raise typer.BadParameter(f"format py is written, not {form!r}")
-    text = script(open_project(project, create=False), identity)
+    makers = {"py": repeating.script, "ipynb": repeating.notebook, "html": repeating.page}
+    if form not in makers:
+        raise typer.BadParameter(f"formats are {', '.join(makers)}, not {form!r}")
+    place = open_project(project, create=False)
+    text = makers[form](place, place.run(identity).id)
     if out is None:
         print(text, end="")
     else:
@@ -607,6 +609,13 @@ def show_adapter(chosen: Any, as_json: bool) -> None:
         print(f"in use: {chosen.name} ({chosen.sha256[:12]})")
 
 
+# -- the doors that stay open
+
+app.command()(serving.chat)
+app.command()(serving.serve)
+app.command()(serving.mcp)
+
+
 # -- the machine
 
 
@@ -632,39 +641,6 @@ def open_project(folder: str | None, *, create: bool = True) -> Project:
     from moho.project import Project
 
     return Project.open(setting("project", folder).value, create=create)
-
-
-def workers(scheduler: str | None = None, volumes: str | None = None) -> Any:
-    """Who makes volumes and how they are written, from the flags and the settings."""
-    from moho.volumes import Workers
-
-    return Workers(setting("scheduler", scheduler).value, setting("threads").value, setting("volumes", volumes).value)
-
-
-def budget() -> Any:
-    """The budget of a request, from the settings."""
-    from moho.agent.guard import Budget
-
-    return Budget(steps=setting("steps").value, minutes=setting("minutes").value, approve_seconds=setting("approve_seconds").value)
-
-
-def make_model(spec: str) -> BaseChatModel:
-    """The language model that `spec` names, with its key where one is needed."""
-    from moho.agent import model
-
-    return model.make(spec, key=api_key(), network=setting("allow_network").value)
-
-
-def api_key() -> str:
-    """The key of a hosted endpoint: MOHO_API_KEY, or the file api-key in Moho's folder, which only its owner may read."""
-    if key := os.environ.get("MOHO_API_KEY"):
-        return key
-    path = home() / "api-key"
-    if not path.exists():
-        return ""
-    if path.stat().st_mode & 0o077:
-        raise DataError("E_PERM", f"{path} can be read by others", f"chmod 600 {path}")
-    return path.read_text().strip()
 
 
 if __name__ == "__main__":  # as `accelerate launch -m moho.agent.cli` runs it

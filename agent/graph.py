@@ -86,11 +86,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Event:
-    """Progress that a door may show: what ("think" | "chunk" | "step" | "error") and in words."""
+    """Progress that a door may show, in words and as data.
+
+    `what`: "run" (its id) | "think" | "plan" (the calls that passed the guard, with their estimates) | "call" (one begins) | "chunk" | "step" (one
+    was kept) | "error" | "text" (a piece of the answer, its numbers bound) | "retract" (those pieces did not stand).
+    """
 
     what: str
     text: str
     far: tuple[int, int] = (0, 0)  # chunks done, of how many
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,14 @@ class Agent:
         draw: bool = True,
         checkpointer: BaseCheckpointSaver[Any] | None = None,
         on_event: Callable[[Event], None] | None = None,
+        stream: bool = False,
+        prefix: str = "",
         workers: Workers = THREAD,
     ) -> None:
         os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"  # nothing leaves the machine
         self.project, self.model, self.name = project, model, name or getattr(model, "_llm_type", "model")
         self.budget, self.approve, self.draw = budget or guard.Budget(), approve, draw
-        self.workers = workers
+        self.workers, self.stream, self.prefix = workers, stream, prefix
         self._tell = on_event or (lambda event: None)
         self._graph = self._build().compile(checkpointer=checkpointer)
 
@@ -149,23 +156,34 @@ class Agent:
         }  # fmt: skip
         if focus:
             fresh["focus"] = list(focus)
+        self._tell(Event("run", run.id))
         config = self._config(thread)
         repairs = self._repairs(config)
         return self._invoke(fresh | {"messages": [*repairs, HumanMessage(request)]}, config, run)
 
-    def resume(self, thread: str, *, approved: bool | None = None) -> Outcome:
-        """The outcome of a thread that waits for an approval (`approved` says which) or was killed (None)."""
+    def resume(self, thread: str, *, approved: bool | None = None, edited: Mapping[str, Any] | None = None, fingerprint: str = "") -> Outcome:
+        """The outcome of a thread that waits for an approval (`approved` says which) or was killed (None).
+
+        `edited`: the arguments that a person gives the call instead. `fingerprint`: of the call they looked at; DataError E_CHANGED where
+        another one waits.
+        """
         config = self._config(thread)
         snapshot = self._graph.get_state(config)
         if not snapshot.values.get("run"):
             raise DataError("E_NOT_FOUND", f"there is no conversation {thread!r} here")
         run = self.project.run(snapshot.values["run"])
+        self._tell(Event("run", run.id))
         if not snapshot.tasks:  # `next` leaves out a task whose writes were kept before its checkpoint was
             return self._outcome(snapshot.values, run, thread, 0.0)
         waiting = [item for task in snapshot.tasks for item in task.interrupts]
         if waiting and approved is None:
             return self._outcome(snapshot.values, run, thread, 0.0, waiting[0].value)
-        reply = waiting[0].value["fingerprint"] if waiting and approved else False
+        if waiting and fingerprint and fingerprint != waiting[0].value["fingerprint"]:
+            raise DataError("E_CHANGED", "another call waits for an approval now than the one that was looked at", "Look at it again.")
+        reply: Any = False
+        if waiting and approved:
+            wanted = waiting[0].value["fingerprint"]
+            reply = {"edited": dict(edited), "fingerprint": wanted} if edited else wanted
         return self._invoke(Command(resume={waiting[0].id: reply}) if waiting else None, config, run)
 
     # -- nodes
@@ -194,7 +212,7 @@ class Agent:
         text = prompts.system({name: (entry.kind, entry.line) for name, entry in entries.items()})
         system = SystemMessage(text, additional_kwargs={"catalogue": kinds})
         self._tell(Event("think", request))
-        reply = self.model.bind_tools(tools).invoke([system, *messages])
+        reply = self._reply(self.model.bind_tools(tools), [system, *messages], state, run)
         if again is not None and not used and not state["turns"]:
             reply = _leaning(reply, again, request)
         if owed and not any(call["name"] != "refuse" for call in reply.tool_calls):
@@ -242,7 +260,10 @@ class Agent:
                 calls.append(guarded)
         done = {step.call: step for step in run.steps() if not step.error}
         right = 0
+        if calls:
+            self._tell(Event("plan", "; ".join(guarded.call.tool for guarded in calls), data={"calls": [self._planned(g.call) for g in calls]}))
         for guarded in calls:
+            self._tell(Event("call", guarded.call.tool, data={"tool": guarded.call.tool, "arguments": guarded.call.arguments}))
             try:
                 step = done.get(guarded.key) or act.perform(
                     guarded.call,
@@ -258,7 +279,8 @@ class Agent:
             except Refusal as refusal:
                 return {"messages": [*replies, _failed(refusal, guarded.id)]} | _refusal(refusal)
             except Exception as error:  # the one place where a tool's failure becomes the model's to mend
-                self._tell(Event("error", f"{guarded.call.tool}: {error}"))
+                reason = {"tool": guarded.call.tool, "code": getattr(error, "code", "E_ARGUMENT"), "message": str(error)}
+                self._tell(Event("error", f"{guarded.call.tool}: {error}", data=reason))
                 replies.append(_failed(error, guarded.id))
                 continue
             right += 1
@@ -266,7 +288,8 @@ class Agent:
             made, kind, passages = result.get("name", ""), result.get("kind", ""), result.get("citations", [])
             text = prompts.observation(step.id, made, kind, step.facts(), list(result.get("notes", [])), passages)
             replies.append(ToolMessage(text, tool_call_id=guarded.id))
-            self._tell(Event("step", f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"))
+            words = f"{step.id} {step.tool}: {result.get('name') or result.get('line', '')} ({step.seconds:.2f} s)"
+            self._tell(Event("step", words, data=shown(step)))
         wrong = 0 if right else state["attempts"] + 1
         update: dict[str, Any] = {"messages": replies, "attempts": wrong}
         return update | self._given_up(run, replies) if wrong >= ATTEMPTS else update
@@ -292,9 +315,46 @@ class Agent:
             raise _Closed(_refusal(refusal)) from None
         if asked and not self.approve:
             wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
-            if interrupt(wanted) != wanted["fingerprint"]:  # an approval holds for exactly these arguments
+            answer = interrupt(wanted)
+            if (
+                isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]
+            ):  # the person's own arguments are approved by their writing them
+                ready = self._edited(ready, answer["edited"], state)
+                notes = [*notes, "the arguments were edited by the person"]
+            elif answer != wanted["fingerprint"]:  # an approval holds for exactly these arguments
                 raise _Closed({"status": "refused", "answer": f"Not run: {asked}, and that was not approved.", "code": "E_APPROVAL"})
         return Guarded(str(call["id"]), key, ready, notes)
+
+    def _edited(self, call: Call, arguments: Mapping[str, Any], state: Conversation) -> Call:
+        """A call with the arguments that a person wrote; _Closed where they are none of the tool's, or not allowed."""
+        try:
+            ready = prepare(call.tool, {**call.arguments, **arguments}, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
+            guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
+        except (ValueError, TypeError) as error:
+            raise _Closed({"status": "refused", "answer": _sentence(f"Not run: {error}"), "code": "E_ARGUMENT"}) from None
+        except Refusal as refusal:
+            raise _Closed(_refusal(refusal)) from None
+        return ready
+
+    def _planned(self, call: Call) -> dict[str, Any]:
+        """A call about to be carried out, with its estimate."""
+        return {"tool": call.tool, "arguments": call.arguments, "seconds": estimate(call, self.project.load).seconds}
+
+    def _reply(self, model: Any, messages: Sequence[AnyMessage], state: Conversation, run: Run) -> AIMessage:
+        """What the model replies; where it can stream and somebody listens, its words are told as they come, each number bound before."""
+        if not self.stream or isinstance(self.model, EmbeddedChat):
+            return model.invoke(messages)
+        flow = ledger.Flow([step for step in run.steps() if not step.error], _conversation(state), list(self.project.catalogue()))
+        whole: Any = None
+        for piece in model.stream(messages):
+            whole = piece if whole is None else whole + piece
+            if isinstance(piece.content, str) and not getattr(whole, "tool_call_chunks", None) and (words := flow.feed(piece.content)):
+                self._tell(Event("text", words))
+        if whole is None:
+            return AIMessage("")
+        if whole.tool_calls and flow.told:
+            self._tell(Event("retract", ""))
+        return AIMessage(whole.content, tool_calls=whole.tool_calls, id=whole.id, usage_metadata=whole.usage_metadata)
 
     def _telling(self, tool: str) -> Tell:
         """What tells of the chunks of a volume."""
@@ -323,14 +383,17 @@ class Agent:
         if (checked.unbound or checked.unknown) and not state["sent_back"]:
             without = ", ".join([*checked.unbound, *checked.unknown])
             words = f"These numbers have no source in a step's result: {without}. Write bindings like {{s1.key}}."
+            self._tell(Event("retract", ""))
             return {"messages": [SystemMessage(words)], "sent_back": True}
         if any(sources.is_literature(step) for step in steps) and not ledger.BINDING.search(text):
             verified = sources.check(checked.text, steps, not sources.asked(_request(state), names)[1])
             if verified.faults and not state["sent_back"]:
+                self._tell(Event("retract", ""))
                 words = f"Mend these sentences, or leave them out: {' '.join(verified.faults)} Each ends with the key of its passage, like [abcdef]."
                 return {"messages": [SystemMessage(words)], "sent_back": True}
             checked = replace(checked, text=verified.text)
-        left = [quantity for quantity in ledger.unused(_request(state), steps) if quantity not in checked.text]
+        said = premises.without(_request(state), names)
+        left = [quantity for quantity in ledger.unused(said, steps) if quantity not in checked.text]
         remark = f" Not used of what you gave: {', '.join(left)}." if left else ""
         return {"status": "answered", "answer": checked.text + remark, "numbers": [number.json() for number in checked.numbers]}
 
@@ -376,10 +439,11 @@ class Agent:
         state = self._graph.invoke(entry, config, **options)
         waiting = state.get("__interrupt__") or ()
         seconds = time.perf_counter() - started
-        outcome = self._outcome(state, run, config["configurable"]["thread_id"], seconds, waiting[0].value if waiting else {})
+        kept = str(config["configurable"]["thread_id"])
+        outcome = self._outcome(state, run, kept.removeprefix(self.prefix), seconds, waiting[0].value if waiting else {})
         if not waiting:
             run.finish(outcome.json())
-            _forget(self._graph.checkpointer, outcome.thread)
+            _forget(self._graph.checkpointer, kept)
         return outcome
 
     def _outcome(self, state: Mapping[str, Any], run: Run, thread: str, seconds: float, approval: Mapping[str, Any] | None = None) -> Outcome:
@@ -426,7 +490,7 @@ class Agent:
         return {"status": "failed", "code": reason["code"], "answer": f"This could not be done: {reason['error']}"}
 
     def _config(self, thread: str) -> RunnableConfig:
-        return {"configurable": {"thread_id": thread}, "recursion_limit": 4 * self.budget.steps + 10}
+        return {"configurable": {"thread_id": f"{self.prefix}{thread}"}, "recursion_limit": 4 * self.budget.steps + 10}
 
     def _repairs(self, config: RunnableConfig) -> list[Any]:
         """What makes an interrupted conversation whole again: calls without replies are taken out before a new turn."""
@@ -441,10 +505,30 @@ class Agent:
         ]
 
 
+def shown(step: StepRecord) -> dict[str, Any]:
+    """A kept step as doors show it."""
+    return {
+        "id": step.id, "tool": step.tool, "arguments": dict(step.arguments), "result": {k: v for k, v in step.result.items() if k != "citations"},
+        "artifacts": [dict(artifact) for artifact in step.artifacts], "seconds": step.seconds, "error": step.error,
+    }  # fmt: skip
+
+
 @contextmanager
-def threads(project: Project) -> Iterator[BaseCheckpointSaver[Any]]:
-    """The project's conversations: one SQLite file."""
+def threads(project: Project, database: str = "") -> Iterator[BaseCheckpointSaver[Any]]:
+    """The project's conversations: one SQLite file, or the PostgreSQL that `database` names."""
     import sqlite3
+
+    if database:
+        from langgraph.checkpoint.postgres import PostgresSaver
+
+        with PostgresSaver.from_conn_string(database) as saver:
+            with saver._cursor() as cursor:  # one process at a time makes the tables
+                cursor.execute("SELECT pg_advisory_lock(hashtext('moho checkpoints'))")
+            saver.setup()
+            with saver._cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('moho checkpoints'))")
+            yield saver
+        return
 
     from langgraph.checkpoint.sqlite import SqliteSaver
 
@@ -473,6 +557,16 @@ def _forget(checkpointer: Any, thread: str) -> None:
             last = cursor.execute("SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = ?", (thread,)).fetchone()[0]
             for table in ("checkpoints", "writes"):
                 cursor.execute(f"DELETE FROM {table} WHERE thread_id = ? AND checkpoint_id < ?", (thread, last))
+    elif type(checkpointer).__name__ == "PostgresSaver":
+        with checkpointer._cursor() as cursor:
+            last = cursor.execute("SELECT max(checkpoint_id) AS last FROM checkpoints WHERE thread_id = %s", (thread,)).fetchone()["last"]
+            for table in ("checkpoints", "checkpoint_writes"):
+                cursor.execute(f"DELETE FROM {table} WHERE thread_id = %s AND checkpoint_id < %s", (thread, last))
+            cursor.execute(
+                "DELETE FROM checkpoint_blobs b WHERE thread_id = %s AND NOT EXISTS (SELECT 1 FROM checkpoints c WHERE c.thread_id = b.thread_id"
+                " AND c.checkpoint_ns = b.checkpoint_ns AND c.checkpoint -> 'channel_versions' ->> b.channel = b.version)",
+                (thread,),
+            )
 
 
 def _closed(last: AIMessage, update: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ precision they are written with. What has no source goes back to the model once 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from moho.agent.quantities import SPOKEN_QUANTITY, quantities
 from moho.agent.registry import find_tool
 from moho.project import StepRecord
-from moho.units import Quantity, Unit, parse, unit_of
+from moho.units import WORDS, Quantity, Unit, parse, unit_of
 
 STRUCK = "[number struck: no source]"
 BINDING = re.compile(r"\{s(\d+)\.(\w+)\}")
@@ -93,6 +94,40 @@ def check(text: str, steps: Sequence[StepRecord], request: str, names: Sequence[
         position = match.end()
     pieces.append(_outside(text[position:], look_up, protected))
     return Checked("".join(pieces), numbers, unbound, unknown)
+
+
+class Flow:
+    """The words of an answer as they come, held back until each number in them is bound: what is told of an answer before the whole is checked."""
+
+    def __init__(self, steps: Sequence[StepRecord], request: str, names: Sequence[str] = ()) -> None:
+        self._sources = steps, request, names
+        self._held, self._stopped = "", False
+        self.told = ""
+
+    def feed(self, piece: str) -> str:
+        """What can be told after another piece: up to the words that a number may still become part of, nothing from an unbound number on."""
+        self._held += piece
+        if self._stopped:
+            return ""
+        ready = self._held[: self._whole()]
+        if not ready:
+            return ""
+        checked = check(ready, *self._sources)
+        if checked.unbound or checked.unknown:
+            self._stopped = True
+            return ""
+        self._held = self._held[len(ready) :]
+        self.told += checked.text
+        return checked.text
+
+    def _whole(self) -> int:
+        """How much of what is held is whole: no open binding, no begun word, no word that a number may go on after ("five hundred")."""
+        open_ = self._held.rfind("{")
+        upto = open_ if open_ > self._held.rfind("}") else len(self._held)
+        words = list(re.finditer(r"\S+(?=\s)", self._held[:upto]))
+        while words and all(part in WORDS or part in ("and", "point", "of") for part in re.findall(r"[a-z]+", words[-1][0].lower()) or ("",)):
+            words.pop()
+        return words[-1].end() if words else 0
 
 
 def unused(request: str, steps: Sequence[StepRecord]) -> list[str]:
@@ -174,10 +209,9 @@ def _whole(words: set[str]) -> re.Pattern[str] | None:
 def _said(request: str) -> set[str]:
     values = set()
     for written in quantities(request):
-        try:
-            values.add(f"{parse(written.split(' ')[0], Unit('')):g}")
-        except ValueError:
-            continue
+        for number, unit in ((written.split(" ")[0], ""), (written, unit_of(written))):  # "500 m", "five hundred metres"
+            with contextlib.suppress(ValueError):
+                values.add(f"{parse(number, Unit(unit)):g}")
     return values
 
 

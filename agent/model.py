@@ -3,7 +3,8 @@
     embedded            the packaged 135 M model with the adapter that ships (`embedded:base` without, `embedded:FOLDER` with another)
     hf:PATH_OR_ID       a checkpoint on disk, or from the hub where the person allows the network
     openai:URL#NAME     vLLM, Ollama, llama.cpp or a hosted service
-    scripted            a list of replies, for tests and for the perfect model of an evaluation
+    scripted:FILE       replies from a file, the same for every request: to try a server without a model; in code a list of
+                        replies, for tests and for the perfect model of an evaluation
 
 Messages mean the same for all: the system message carries the catalogue, a tool message the JSON of a step's result.
 """
@@ -11,13 +12,16 @@ Messages mean the same for all: the system message carries the catalogue, a tool
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolCall, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 
 from moho.agent import decision
@@ -45,6 +49,8 @@ def make(spec: str, *, key: str = "", network: bool = False) -> BaseChatModel:
 
         url, _, name = rest.rpartition("#")
         return ChatOpenAI(base_url=url, model=name, api_key=SecretStr(key or "none"), temperature=0, timeout=120, max_retries=2)
+    if scheme == "scripted" and rest:
+        return from_script(Path(rest))
     raise DataError("E_UNSUPPORTED", f"no such model: {spec!r}", "`embedded`, `hf:PATH_OR_ID` or `openai:BASE_URL#NAME`.")
 
 
@@ -191,10 +197,15 @@ def differs(premise: str, quantity: Quantity) -> bool:
 
 
 class ScriptedChat(BaseChatModel):
-    """Replies from a list, one a turn: `Reply` objects, or functions of the messages that return one."""
+    """Replies from a list, one a turn: `Reply` objects, or functions of the messages that return one.
+
+    With `again` they begin anew with every request; what is said comes word by word, `pause` seconds apart, to who streams it.
+    """
 
     replies: list[Any]
     position: int = 0
+    again: bool = False
+    pause: float = 0.0
 
     @property
     def _llm_type(self) -> str:
@@ -205,10 +216,36 @@ class ScriptedChat(BaseChatModel):
         return self
 
     def _generate(self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any) -> ChatResult:
+        if self.again:
+            last = max((place for place, item in enumerate(messages) if isinstance(item, HumanMessage)), default=-1)
+            self.position = sum(isinstance(item, AIMessage) for item in messages[last + 1 :])
         reply = self.replies[self.position] if self.position < len(self.replies) else AIMessage("")
         self.position += 1
         made: AIMessage = reply.model_copy(update={"id": None}) if isinstance(reply, AIMessage) else reply(messages)  # each turn a new message
         return ChatResult(generations=[ChatGeneration(message=made)])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: Any = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        made = self._generate(messages).generations[0].message
+        assert isinstance(made, AIMessage)
+        if made.tool_calls:
+            pieces = [{"name": c["name"], "args": json.dumps(c["args"]), "id": c["id"], "index": i} for i, c in enumerate(made.tool_calls)]
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=pieces))  # type: ignore[arg-type]
+            return
+        for number, word in enumerate(re.findall(r"\S+\s*", str(made.content))):
+            time.sleep(self.pause if number else 0.0)
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+
+def from_script(path: Path) -> ScriptedChat:
+    """The model of a file: `{"pause": s, "replies": [{"call": TOOL, "with": {...}}, {"say": TEXT}]}`; DataError where it is none."""
+    try:
+        kept = json.loads(path.read_bytes())
+        replies = [call(str(one["call"]), **one.get("with", {})) if "call" in one else AIMessage(str(one["say"])) for one in kept["replies"]]
+        return ScriptedChat(replies=replies, again=True, pause=float(kept.get("pause", 0.0)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError("E_FORMAT", f"{path.name} is no script of replies: {error!r}") from error
 
 
 def call(name: str, identity: str = "", **arguments: Any) -> AIMessage:

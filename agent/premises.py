@@ -39,7 +39,7 @@ def left_out(request: str, steps: Sequence[StepRecord], answered: Sequence[tuple
     facts = [(step.id, key, q) for step in steps if find_tool(step.tool).stage not in STATED for key, q in step.facts().items()]
     if not facts:
         return []
-    parts = [part for part in re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|also|plus|then)\s+", _without(request, names)) if len(part.split()) > 1]
+    parts = [part for part in re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|also|plus|then)\s+", without(request, names)) if len(part.split()) > 1]
     vectors = embed([*parts, *(_label(key, quantity) for _, key, quantity in facts)])
     found: list[tuple[int, str]] = []
     for near in vectors[: len(parts)] @ vectors[len(parts) :].T:
@@ -52,7 +52,7 @@ def left_out(request: str, steps: Sequence[StepRecord], answered: Sequence[tuple
 
 def wrong(request: str, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> list[tuple[str, int, str]]:
     """(as it was said, step, key) of each number of the request that a measured one contradicts. `names` of data sets hold no premises."""
-    text = _without(request, names)
+    text = without(request, names)
     facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if _numeric(quantity)]
     found = []
     for written in (quantity.removesuffix(" samples") for quantity in quantities(text)):
@@ -86,7 +86,7 @@ def _label(key: str, quantity: Quantity) -> str:
     return quantity.label or key.replace("_", " ")
 
 
-def _without(request: str, names: Sequence[str]) -> str:
+def without(request: str, names: Sequence[str]) -> str:
     """The request with "data" for the names of data sets."""
     for name in sorted(names, key=len, reverse=True):
         request = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "data", request, flags=re.I)

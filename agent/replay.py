@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import json
 import tempfile
 from pathlib import Path
@@ -52,6 +54,45 @@ def replay(project: Project, identity: str) -> list[dict[str, Any]]:
                 same = written.get(artifact["name"]) == artifact["sha256"]
                 rows.append({"artifact": artifact["path"], "sha256": artifact["sha256"], "same": same})
     return rows
+
+
+def notebook(project: Project, identity: str) -> str:
+    """A Jupyter notebook that repeats the run: the script's cells, each result with its numbers and its figure. No language model is needed."""
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+    run = project.run(identity)
+    head, _, rest = script(project, identity).partition('"""\n\n')
+    head = head.removeprefix('"""')
+    setup, _, calls = rest.partition("\n\n\ncall(")
+    shown = 'from moho import plot\n\n\ndef show(name):\n    """The figure of a result."""\n    return plot.draw(data[name])'
+    cells = [new_markdown_cell(f"# {run.record['request']}\n\n{head.strip()}"), new_code_cell(setup), new_code_cell(shown)]
+    for line in filter(None, ("call(" + calls).splitlines()):
+        name = ast.literal_eval(ast.parse(line).body[0].value.args[3])  # type: ignore[attr-defined]
+        cells.append(new_code_cell(f"{line}\nshow({name!r})"))
+    if answer := run.answer.get("answer"):
+        cells.append(new_markdown_cell(f"Moho answered: {answer}"))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # the same notebook each time
+    made = new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    nbformat.validate(made)
+    return str(nbformat.writes(made)) + "\n"
+
+
+def page(project: Project, identity: str) -> str:
+    """A run as one HTML page to read, its figures in it."""
+    from moho.agent import render
+
+    found = project.run(identity)
+    outcome = found.answer
+    if not outcome:
+        raise DataError("E_NOT_FOUND", f"run {identity} has not ended")
+    pictures = {}
+    for step in outcome.get("steps", []):
+        for path in step["artifacts"]:
+            if path.endswith(".png") and (project.folder / path).is_file():
+                pictures[path] = "data:image/png;base64," + base64.b64encode((project.folder / path).read_bytes()).decode()
+    return render.report(outcome | {"request": found.record["request"], "model": found.record.get("model", "")}, pictures)
 
 
 def _noted(result: Data, notes: list[str]) -> Data:

@@ -15,9 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from moho.agent.better import meant_alike
+from moho.agent.decisions import decided
 from moho.project import Project
-from moho.rl.better import meant_alike
-from moho.rl.decisions import decided
 from moho.rl.evaluate import survey
 
 EARTH = 57

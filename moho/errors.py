@@ -26,6 +26,8 @@ CODES = {
     "E_PHYSICS": "physics does not allow it",
     "E_DATA": "the data do not allow it",
     "E_APPROVAL": "a person has to approve it first",
+    "E_ARGUMENT": "an argument that cannot be used",
+    "E_INTERNAL": "an error of Moho's own",
     "E_SCOPE": "not a geophysical request that Moho's tools can answer",
 }
 

@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "volumes": "segy",  # segy | zarr: how the volumes that tools make are written
     "library": "",  # folder of the literature index; "literature" in Moho's own folder where empty
     "store": "",  # where the literature's vectors are searched: "" for FAISS here, else qdrant:URL_OR_FOLDER
+    "database": "",  # postgresql://... for threads, events and checkpoints of a team; SQLite beside each project where empty
     "allow_network": False,  # for checkpoints from a hub
 }
 

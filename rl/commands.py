@@ -155,9 +155,10 @@ def reward(
 
     _training()
     from moho.agent import models
+    from moho.agent.feedback import Feedback
     from moho.rl import contrasts, loop
     from moho.rl import reward as judging
-    from moho.rl.feedback import Feedback, learnable
+    from moho.rl.feedback import learnable
 
     settings = _settings(judging.PRESETS, preset, seed, minutes)
     learned = list(contrasts.choices(settings.seed, settings.choices, ways=settings.ways))
@@ -228,10 +229,11 @@ def learn(algorithm: str, settings: Any, minutes: float | None, decisions: int, 
 
     from moho.agent import models
     from moho.agent.embedded import embedded, load, unpack
+    from moho.agent.feedback import Feedback
     from moho.rl import adapter, loop, sft
     from moho.rl import ppo as reinforcing
     from moho.rl.environment import DecisionEnvironment
-    from moho.rl.feedback import Feedback, learnable
+    from moho.rl.feedback import learnable
 
     found = learnable(Feedback().all())
     for one, why in found.excluded:
@@ -305,13 +307,14 @@ def feedback(
     import os
     import pwd
 
+    from moho.agent import feedback as keeping
     from moho.project import Project
-    from moho.rl import feedback as keeping
+    from moho.rl.feedback import learnable
     from moho.settings import setting
 
     kept = keeping.Feedback()
     if listed:
-        found = keeping.learnable(kept.all())
+        found = learnable(kept.all())
         rows = [{"learned": True, "request": c.situation.request, "was": c.reply, "right": c.right} for c in found.corrections]
         rows += [{"learned": False, "person": one.person, "run": one.run, "better": one.better, "why": why} for one, why in found.excluded]
         for row in rows:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from moho.agent import decision
+from moho.agent.better import meant_alike, possible
 from moho.agent.quantities import candidates
 from moho.agent.registry import MARK, Argument, Tool, find_tool, load_tools
-from moho.rl.better import meant_alike, possible
 from moho.rl.feedback import Correction
 from moho.rl.instructions import Example, Writer
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from moho.agent import decision
+from moho.agent.decisions import to_json
 from moho.agent.registry import load_tools
 from moho.agent.voices import asks, phrasings
 from moho.rl.aliases import aliases
-from moho.rl.decisions import to_json
 from moho.rl.instructions import Example, card, uncontaminated
 from moho.rl.pen import HELD_OUT
 from moho.rl.written import written

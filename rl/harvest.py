@@ -147,14 +147,20 @@ CALLS: dict[str, Sequence[Mapping[str, Any]]] = {
     "filter_rotate": [{"low": 1.0, "high": 10.0}],
     "filter_waveforms": [{"low": 1.0, "high": 20.0}, {"low": 2.0}, {"high": 5.0}],
     "fk_filter": [{"slowest": 1500.0}],
-    "fluid_substitution": [
-        {"fluid_modulus": 2.5, "fluid_density": 1030.0, "new_modulus": 0.1, "new_density": 200.0, "shear": "mudrock line"}
-    ],
+    "fluid_substitution": [{"fluid_modulus": 2.5, "fluid_density": 1030.0, "new_modulus": 0.1, "new_density": 200.0, "shear": "mudrock line"}],
     "gravity_forward": [{"depth_top": 500.0, "depth_base": 1500.0, "width": 1000.0, "density_contrast": 300.0}],
     "grid_trend": [{"spacing": 2000.0}, {"spacing": 1000.0}, {"spacing": 2000.0, "degree": 1}],
     "igrf_anomaly": [{"date": "2015-06-01"}],
     "magnetic_forward": [
-        {"depth_top": 500.0, "depth_base": 1500.0, "width": 1000.0, "susceptibility": 0.05, "inclination": 60.0, "declination": 2.0, "strength": 48000.0}
+        {
+            "depth_top": 500.0,
+            "depth_base": 1500.0,
+            "width": 1000.0,
+            "susceptibility": 0.05,
+            "inclination": 60.0,
+            "declination": 2.0,
+            "strength": 48000.0,
+        }
     ],
     "migrate_poststack": [{"velocity": [2500.0]}],
     "porosity": [{"method": "density"}, {"method": "density", "top": 1500.0, "base": 1600.0}, {"method": "neutron-density"}],

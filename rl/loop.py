@@ -29,9 +29,9 @@ import numpy as np
 
 from moho import store
 from moho.agent import decision, models
+from moho.agent.better import meant_alike
 from moho.agent.registry import load_tools
 from moho.errors import DataError, MohoError
-from moho.rl.better import meant_alike
 from moho.rl.feedback import Correction, Learnable
 from moho.rl.instructions import Example, Writer
 
@@ -116,7 +116,8 @@ def improve(
 ) -> Candidate:
     """A candidate from what people said, measured against the adapter in use; kept under its name where nothing speaks against it.
 
-    `mix` writes an adapter between two; without it the candidate is what was learned. `made(seed, count, held_out)` gives the made examples; `tokenizer` is the SHA-256 of the base's, which the card keeps and has to agree with.
+    `mix` writes an adapter between two; without it the candidate is what was learned. `made(seed, count, held_out)` gives the made examples;
+    `tokenizer` is the SHA-256 of the base's, which the card keeps and has to agree with.
     DataError where there is too little to learn from, where training diverged, on a full disk, or for an adapter of another base.
     """
     made = made or (lambda seed, count, held_out: list(Writer(seed, held_out=held_out).examples(count)))

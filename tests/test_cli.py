@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from made_project import AIMessage, call, quick_choice, write_line, write_well
 
-from moho.agent import cli, replay
+from moho.agent import chosen, cli, replay
 from moho.agent.model import ScriptedChat
 from moho.agent.registry import Cost, load_tools
 
@@ -364,7 +364,7 @@ def test_a_key_that_others_can_read_is_not_used(moho: Shell, tmp_path: Path, mon
     assert code == 3
     assert "secret" not in out + err
     key.chmod(0o600)
-    assert cli.api_key() == "secret"
+    assert chosen.api_key() == "secret"
 
 
 def test_help_and_version_import_nothing_heavy() -> None:

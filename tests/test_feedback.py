@@ -13,12 +13,13 @@ import pytest
 from made_project import AIMessage, call, made_project, quick_choice, scripted
 from test_cli import BANDPASS, REQUEST, Shell, moho
 
-from moho.agent import decision, graph
+from moho.agent import better, decision, decisions, feedback, graph
+from moho.agent.decisions import Decided
+from moho.agent.feedback import BAD, GOOD, Feedback, Said, give
 from moho.agent.registry import load_tools
 from moho.errors import DataError
-from moho.rl import better, commands, decisions, feedback
-from moho.rl.decisions import Decided
-from moho.rl.feedback import BAD, GOOD, Feedback, Said, give, learnable
+from moho.rl import commands
+from moho.rl.feedback import learnable
 
 __all__ = ["moho"]
 CATALOGUE = {"line 12": "Seismic", "line 14": "Seismic", "A-1": "Well", "stations": "Gravity"}

@@ -20,10 +20,11 @@ from safetensors.torch import load_file, save_file
 from test_cli import Shell, moho
 
 from moho.agent import decision, models
+from moho.agent.decisions import Decided
+from moho.agent.feedback import BAD, GOOD, Feedback, Said
 from moho.errors import DataError
 from moho.rl import commands, loop
-from moho.rl.decisions import Decided
-from moho.rl.feedback import BAD, GOOD, Feedback, Said, learnable
+from moho.rl.feedback import learnable
 from moho.rl.instructions import Example
 
 __all__ = ["moho"]

@@ -13,10 +13,10 @@ import pytest
 from made_project import quick_choice
 
 from moho.agent import decision
+from moho.agent.better import allowed, meant_alike
 from moho.agent.registry import load_tools
 from moho.errors import DataError
 from moho.rl import contrasts, reward
-from moho.rl.better import allowed, meant_alike
 from moho.rl.contrasts import HUMAN, MADE, Choice, choices
 from moho.rl.instructions import Example
 from moho.rl.sft import options
@@ -250,9 +250,9 @@ def test_the_command_learns_from_people_too_and_measures_them_apart(
 ) -> None:
     from typer.testing import CliRunner
 
+    from moho.agent.decisions import Decided
+    from moho.agent.feedback import BAD, Feedback, Said
     from moho.rl import commands
-    from moho.rl.decisions import Decided
-    from moho.rl.feedback import BAD, Feedback, Said
 
     monkeypatch.setenv("MOHO_HOME", str(tmp_path / "home"))
     calls = [choice for choice in made if choice.better.endswith(")") and choice.source == MADE][:20]

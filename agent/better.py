@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from moho.agent import decision
+from moho.agent.decisions import Decided
 from moho.agent.quantities import candidates, quantities
 from moho.agent.registry import MARK, Argument, Tool, find_tool, load_tools
-from moho.rl.decisions import Decided
 from moho.units import Unit, parse
 
 LONGEST = 2000  # characters of a correction
