@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from moho.errors import DataError
-from moho.settings import home, setting
+from moho.settings import home, secret, setting
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -35,7 +34,7 @@ def make_model(spec: str) -> BaseChatModel:
 
 def api_key() -> str:
     """The key of a hosted endpoint: MOHO_API_KEY, or the file api-key in Moho's folder, which only its owner may read."""
-    if key := os.environ.get("MOHO_API_KEY"):
+    if key := secret("MOHO_API_KEY"):
         return key
     path = home() / "api-key"
     if not path.exists():

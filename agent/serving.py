@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moho.settings import setting
+from moho.settings import secret, setting
 
 if TYPE_CHECKING:
     from moho.agent.jobs import Jobs
@@ -37,7 +37,7 @@ def chat(
     from moho.project import Project
 
     place = Project.open(setting("project", project).value)
-    token = os.environ.get("MOHO_TOKEN") or server.token()
+    token = secret("MOHO_TOKEN") or server.token()
     jobs = make_jobs(model, at_once, draw=True)
     people = alone(token, place.folder)
     settings = doors.Settings(roots=[path.expanduser().resolve() for path in root or [Path.cwd()]])

@@ -70,6 +70,11 @@ def setting(name: str, flag: Any = None) -> Setting:
     return Setting(default, "default")
 
 
+def secret(name: str) -> str:
+    """What an environment variable holds that no settings file should, "" for nothing."""
+    return os.environ.get(name, "")
+
+
 def _typed(name: str, value: Any, default: Any) -> Any:
     if isinstance(default, bool):
         if str(value).lower() in ("1", "true", "yes", "on"):

@@ -45,7 +45,8 @@ def with_client(made: tuple[Project, Jobs], use: Any, *toolsets: str, **more: An
     anyio.run(main)
 
 
-def test_any_tool_is_found_and_run_through_the_core(made: tuple[Project, Jobs]) -> None:
+@pytest.mark.parametrize("era", ["legacy", "auto"])  # before 2026-07-28, and since
+def test_any_tool_is_found_and_run_through_the_core(made: tuple[Project, Jobs], era: str) -> None:
     async def use(client: Client) -> None:
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert names == {"ask", "list_data", "add_data", "find_tools", "run_tool"}
@@ -65,7 +66,7 @@ def test_any_tool_is_found_and_run_through_the_core(made: tuple[Project, Jobs]) 
         physics = await client.call_tool("run_tool", {"name": "bandpass", "arguments": {"line": "line", "low": "5 Hz", "high": "6000 Hz"}})
         assert told(physics)["status"] in ("refused", "failed")
 
-    with_client(made, use)
+    with_client(made, use, mode=era)
 
 
 def test_a_toolset_describes_its_tools_as_the_registry_does(made: tuple[Project, Jobs]) -> None:
@@ -127,7 +128,8 @@ def test_a_cancelled_call_stops(tmp_path: Path) -> None:
         jobs.close(0.0)
 
 
-def test_the_same_over_http_with_a_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize("era", ["legacy", "auto"])
+def test_the_same_over_http_with_a_token(tmp_path: Path, era: str) -> None:
     import httpx
     from mcp.client.streamable_http import streamable_http_client
 
@@ -136,7 +138,7 @@ def test_the_same_over_http_with_a_token(tmp_path: Path) -> None:
 
     async def main(port: int) -> None:
         async with httpx.AsyncClient(headers=HEAD, timeout=60) as http:
-            async with Client(streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)) as client:
+            async with Client(streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http), mode=era) as client:
                 assert {tool.name for tool in (await client.list_tools()).tools} >= {"ask", "run_tool"}
                 result = await client.call_tool("run_tool", {"name": "segy_inspect", "arguments": {"data": "line"}})
                 assert told(result)["steps"][0]["result"]["facts"]["traces"]["value"] == 12
