@@ -107,10 +107,21 @@ def _placed(tool: Tool, argument: Argument, seen: Seen, found: Sequence[str]) ->
 
 
 def given(tool: Tool, argument: Argument, seen: Seen, used: str = "") -> bool:
-    """Whether the request gives this optional argument a value that no step has used and no other argument could take."""
+    """Whether the request gives this optional argument a value that no step has used and no other argument could take.
+
+    A data set is given by its name, or by the noun of its class where it is the only one: "with the well".
+    """
     if argument.choices:
         return sum(stands(choice, seen.request) for choice in argument.choices if len(choice) > 3) == 1
-    if argument.is_data or argument.unit is None or argument.many:
+    if argument.is_data:
+        fitting = _names(tool, argument, seen)
+        if len(fitting) != 1 or f'"{fitting[0]}"' in used:
+            return False
+        kind, called = seen.catalogue[fitting[0]], _called(fitting[0], seen)
+        if any(other.is_data and other.required and other.takes(kind) for other in tool.arguments):
+            return False
+        return bool(re.search(rf"(?<!\w)(?:with|using|from|by|at|to) (?:the |our |my |its |this )?(?:{called})(?!\w)", seen.request, re.I))
+    if argument.unit is None or argument.many:
         return False
     mine = [m.written for m in mentions(seen.asked) if _label(m, tool) == argument.name and m.written in candidates(seen.asked, argument)]
     if mine and not any(f'"{written}"' in used for written in mine):
@@ -120,6 +131,11 @@ def given(tool: Tool, argument: Argument, seen: Seen, used: str = "") -> bool:
     alike = sum(a.unit is not None and a.unit.symbol == argument.unit.symbol for a in tool.arguments)
     fresh = [q for q in candidates(seen.asked, argument) if unit_of(q) and f'"{q}"' not in used]
     return len(fresh) == alike
+
+
+def _called(name: str, seen: Seen) -> str:
+    """What a data set is called by: its name, or the noun of its class."""
+    return "|".join([re.escape(name), *filter(None, [CALLED.get(seen.catalogue[name], "")])])
 
 
 def was_said(tool: Tool, argument: Argument, seen: Seen) -> bool:

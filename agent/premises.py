@@ -4,7 +4,7 @@ A number in the request that no call used ("this 600-trace line") may be a premi
 can only be about: of the same unit, and named in the same clause by the words of its label. Which one that is, MiniLM's
 nearness says, less so the further the numbers are apart; below `NEAR` nothing is said. So a wrong premise is corrected whatever model answers.
 
-In the same way a part of a question that names a number which a step has measured is answered with it, also where the
+In the same way a part of a question that names a number which an inspecting step has measured is answered with it, also where the
 model's answer left it out.
 """
 
@@ -27,16 +27,15 @@ LEAD = 0.05  # by which the nearest label has to be nearer than the next that is
 FAR = 0.1  # taken from the nearness for each power of ten between two numbers with a unit
 
 
-STATED = ("plot", "literature")  # steps whose results are not measured
 ASKED = 0.6  # cosine between a part of a question and the label of the number it asks for
 ALIKE = 0.9  # of the best: another label as near as this, when it is in the answer, has answered the part
 
 
 def left_out(request: str, steps: Sequence[StepRecord], answered: Sequence[tuple[int, str]], names: Sequence[str] = ()) -> list[tuple[int, str]]:
-    """(step, key) of each number that a part of the request names, a step has measured, and `answered` does not hold."""
+    """(step, key) of each number that a part of the request names, an inspecting step has measured, and `answered` does not hold."""
     from moho.knowledge.embed import embed
 
-    facts = [(step.id, key, q) for step in steps if find_tool(step.tool).stage not in STATED for key, q in step.facts().items()]
+    facts = [(step.id, key, q) for step in steps if find_tool(step.tool).stage == "inspect" for key, q in step.facts().items()]
     if not facts:
         return []
     parts = [part for part in re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|also|plus|then)\s+", without(request, names)) if len(part.split()) > 1]
