@@ -51,8 +51,21 @@ async def state(doors: Doors, request: Request) -> Response:
     """Who asks, their projects, the model, what runs and waits."""
     person = doors.person(request)
     mine = [shown(job) for job in doors.jobs.running() if job.person == person.name]
-    told = {"version": __version__, "person": person.name, "projects": list(person.projects), "model": doors.jobs.options.model, "running": mine}
+    told = {
+        "version": __version__,
+        "person": person.name,
+        "projects": list(person.projects),
+        "model": short(doors.jobs.options.model),
+        "running": mine,
+    }
     return JSONResponse(told | {"waiting": doors.jobs.waiting, "roots": [str(root) for root in doors.roots.folders]})
+
+
+def short(spec: str) -> str:
+    """A model's name as a person is shown it: without its address or folder."""
+    scheme, _, rest = spec.partition(":")
+    name = rest.rpartition("#")[2] if scheme == "openai" else "" if scheme == "scripted" else Path(rest).name
+    return f"{scheme}: {name}" if name else scheme
 
 
 async def make_project(doors: Doors, request: Request) -> Response:

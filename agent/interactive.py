@@ -214,4 +214,8 @@ def plain(text: str) -> str:
 
 
 def _layout(title: str) -> dict[str, Any]:
-    return {"title": {"text": plain(title), "font": {"size": 14}}, "margin": {"l": 70, "r": 20, "t": 70, "b": 50}, "showlegend": False}
+    return {
+        "title": {"text": plain(title), "x": 0.01, "y": 0.985, "xanchor": "left", "yanchor": "top", "font": {"size": 14}},
+        "margin": {"l": 70, "r": 20, "t": 90, "b": 50},
+        "showlegend": False,
+    }
