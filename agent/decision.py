@@ -166,7 +166,7 @@ def beliefs(situation: Situation) -> dict[str, list[str]]:
 
     A bare number, and one with a word for a unit that none of the numbers has ("600 traces"), is of the counts, where there are any.
     """
-    facts = {f"{step.id}.{key}": quantity for step in situation.done for key, quantity in step.facts.items() if _numeric(quantity)}
+    facts = {f"{step.id}.{key}": quantity for step in situation.done for key, quantity in step.facts.items() if numeric(quantity)}
     counts = [key for key, quantity in facts.items() if quantity.unit in COUNTED]
     found: dict[str, list[str]] = {}
     for written in quantities(situation.request):
@@ -177,7 +177,8 @@ def beliefs(situation: Situation) -> dict[str, list[str]]:
     return found
 
 
-def _numeric(quantity: Quantity) -> bool:
+def numeric(quantity: Quantity) -> bool:
+    """Whether it is a number or a list of numbers."""
     values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
     return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 

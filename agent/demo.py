@@ -174,6 +174,12 @@ ACTS = (
 )
 
 
+def _heard(event: graph.Event) -> None:
+    """A line for what was done, or was not."""
+    if event.what in ("chunk", "step", "error"):
+        say(f"   {event.text}")
+
+
 def play(folder: Path, spec: str = "embedded") -> list[tuple[Act, graph.Outcome, bool]]:
     """Every act on a fresh project in `folder`: the act, its outcome, and whether it is right."""
     say(f"Making a survey in {folder / 'survey'} ...")
@@ -187,9 +193,7 @@ def play(folder: Path, spec: str = "embedded") -> list[tuple[Act, graph.Outcome,
         for name in act.files:
             project.add(paths[name])
         with graph.threads(project) as checkpointer:
-            agent = graph.Agent(
-                project, model, name=spec, checkpointer=checkpointer, on_event=lambda e: say(f"   {e.text}") if e.what != "think" else None
-            )
+            agent = graph.Agent(project, model, name=spec, checkpointer=checkpointer, on_event=_heard)
             print(f"\n{position}/{len(ACTS)}  {act.title}\n>  {act.request}")
             outcome = agent.ask(act.request)
         try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -198,8 +198,3 @@ def _status(last: Row) -> str:
 def opened(folder: Path, database: str = "") -> EventLog:
     """The event log of a project folder: beside it, or in the database that the settings name."""
     return EventLog(database or folder / FILE, str(folder) if database else "")
-
-
-def text_of(rows: Sequence[Row]) -> str:
-    """The streamed words of a request so far."""
-    return "".join(str(row.data.get("text", "")) for row in rows if row.what == "text")

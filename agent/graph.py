@@ -32,7 +32,7 @@ from langgraph.types import Command, interrupt
 from moho.agent import act, followup, guard, ledger, offer, premises, prompts, sources
 from moho.agent.model import EmbeddedChat
 from moho.agent.quantities import quantities
-from moho.agent.registry import Call, estimate, find_tool, load_tools, prepare
+from moho.agent.registry import Call, Cost, estimate, find_tool, load_tools, prepare
 from moho.agent.state import Conversation
 from moho.errors import DataError, Missing, MohoError, Refusal
 from moho.project import Entry, Project, Run, StepRecord
@@ -106,6 +106,12 @@ class Guarded:
     key: str
     call: Call
     notes: list[str]
+    seconds: float = 0.0  # that it is estimated to take
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What is told of it before it begins."""
+        return {"tool": self.call.tool, "arguments": self.call.arguments, "seconds": self.seconds}
 
 
 class _Closed(Exception):
@@ -261,7 +267,7 @@ class Agent:
         done = {step.call: step for step in run.steps() if not step.error}
         right = 0
         if calls:
-            self._tell(Event("plan", "; ".join(guarded.call.tool for guarded in calls), data={"calls": [self._planned(g.call) for g in calls]}))
+            self._tell(Event("plan", "; ".join(guarded.call.tool for guarded in calls), data={"calls": [guarded.plan for guarded in calls]}))
         for guarded in calls:
             self._tell(Event("call", guarded.call.tool, data={"tool": guarded.call.tool, "arguments": guarded.call.arguments}))
             try:
@@ -306,7 +312,8 @@ class Agent:
             again = (step for step in run.steps() if not step.error and step.call != key and _same(step, ready))
             if (step := next(again, None)) is not None:
                 raise ValueError(f"step {step.id} has done exactly this; answer from its result")
-            asked = guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
+            cost = estimate(ready, self.project.load)
+            asked = guard.afford(ready, cost, self.budget, guard.free_memory())
         except Missing as missing:
             raise _Closed(_question(missing)) from None
         except OutOfBounds as error:  # the person's own number: the model could only invent another
@@ -316,29 +323,24 @@ class Agent:
         if asked and not self.approve:
             wanted = {"tool": ready.tool, "arguments": ready.arguments, "why": asked, "fingerprint": guard.fingerprint(ready)}
             answer = interrupt(wanted)
-            if (
-                isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]
-            ):  # the person's own arguments are approved by their writing them
-                ready = self._edited(ready, answer["edited"], state)
+            if isinstance(answer, Mapping) and answer.get("fingerprint") == wanted["fingerprint"]:  # who writes arguments approves them
+                ready, cost = self._edited(ready, answer["edited"], state)
                 notes = [*notes, "the arguments were edited by the person"]
             elif answer != wanted["fingerprint"]:  # an approval holds for exactly these arguments
                 raise _Closed({"status": "refused", "answer": f"Not run: {asked}, and that was not approved.", "code": "E_APPROVAL"})
-        return Guarded(str(call["id"]), key, ready, notes)
+        return Guarded(str(call["id"]), key, ready, notes, cost.seconds)
 
-    def _edited(self, call: Call, arguments: Mapping[str, Any], state: Conversation) -> Call:
-        """A call with the arguments that a person wrote; _Closed where they are none of the tool's, or not allowed."""
+    def _edited(self, call: Call, arguments: Mapping[str, Any], state: Conversation) -> tuple[Call, Cost]:
+        """A call with the arguments that a person wrote, and its cost; _Closed where they are none of the tool's, or not allowed."""
         try:
             ready = prepare(call.tool, {**call.arguments, **arguments}, {name: KINDS[entry.kind] for name, entry in self._entries(state).items()})
-            guard.afford(ready, estimate(ready, self.project.load), self.budget, guard.free_memory())
+            cost = estimate(ready, self.project.load)
+            guard.afford(ready, cost, self.budget, guard.free_memory())
         except (ValueError, TypeError) as error:
             raise _Closed({"status": "refused", "answer": _sentence(f"Not run: {error}"), "code": "E_ARGUMENT"}) from None
         except Refusal as refusal:
             raise _Closed(_refusal(refusal)) from None
-        return ready
-
-    def _planned(self, call: Call) -> dict[str, Any]:
-        """A call about to be carried out, with its estimate."""
-        return {"tool": call.tool, "arguments": call.arguments, "seconds": estimate(call, self.project.load).seconds}
+        return ready, cost
 
     def _reply(self, model: Any, messages: Sequence[AnyMessage], state: Conversation, run: Run) -> AIMessage:
         """What the model replies; where it can stream and somebody listens, its words are told as they come, each number bound before."""

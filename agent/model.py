@@ -153,9 +153,9 @@ def disclosed(keys: Sequence[tuple[str, str]], done: Sequence[decision.Done]) ->
 
 def _was_set(quantity: Quantity, given: Sequence[str]) -> bool:
     """Whether a number is one that the call was given, or a list of such."""
-    values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
-    if not values or not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+    if not decision.numeric(quantity):
         return False
+    values = quantity.value if isinstance(quantity.value, (list, tuple)) else [quantity.value]
     numbers = []
     for written in given:
         try:

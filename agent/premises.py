@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from moho.agent import ledger
+from moho.agent.decision import numeric
 from moho.agent.model import differs
 from moho.agent.quantities import quantities
 from moho.agent.registry import find_tool
@@ -52,7 +53,7 @@ def left_out(request: str, steps: Sequence[StepRecord], answered: Sequence[tuple
 def wrong(request: str, steps: Sequence[StepRecord], names: Sequence[str] = ()) -> list[tuple[str, int, str]]:
     """(as it was said, step, key) of each number of the request that a measured one contradicts. `names` of data sets hold no premises."""
     text = without(request, names)
-    facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if _numeric(quantity)]
+    facts = [(step.id, key, quantity) for step in steps for key, quantity in step.facts().items() if numeric(quantity)]
     found = []
     for written in (quantity.removesuffix(" samples") for quantity in quantities(text)):
         if ledger.took(steps, written) or _in_a_range(text, written):
@@ -115,11 +116,6 @@ def _clause(text: str, written: str) -> str:
     number = re.escape(written.split(" ")[0])
     parts = re.split(r"[,;?!]\s*|\.\s+|\s+(?:and|but|so|then)\s+", text)
     return next((part for part in parts if re.search(rf"(?<!\w){number}", part)), text)
-
-
-def _numeric(quantity: Quantity) -> bool:
-    values = quantity.value if isinstance(quantity.value, list) else [quantity.value]
-    return bool(values) and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
 
 
 def _same_kind(written: str, quantity: Quantity) -> bool:
